@@ -1,0 +1,1 @@
+"""The recording service: REST, task manager, leases and store on Ray; the recorders themselves are in `recorders`."""

@@ -1,0 +1,107 @@
+"""All settings of the service: defaults, then the Serve config's `args:`, then `EGRESS_*` variables."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from recorders.config import (
+    EncoderConfig,
+    LogConfig,
+    NativeConfig,
+    RecorderConfig,
+    SourcesConfig,
+    WebConfig,
+)
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class StoreSettings(_Section):
+    """Where tasks are kept."""
+
+    url: str | None = Field(
+        None, description="SQLAlchemy URL of the task store; by default tasks.db in the data folder (SQLite)."
+    )
+
+
+class LeaseSettings(_Section):
+    """Who may write to a recording, and for how long."""
+
+    renew_s: float = Field(2.0, gt=0, description="How often a recorder renews its lease.")
+    expiry_s: float = Field(8.0, gt=0, description="A lease not renewed for this long is lost.")
+
+
+class LimitSettings(_Section):
+    """Bounds on waiting."""
+
+    enqueued_s: float = Field(30.0, gt=0, description="A task still ENQUEUED after this long is TIMEOUT.")
+    stop_s: float = Field(15.0, gt=0, description="A recorder that does not stop within this is killed.")
+    finish_s: float = Field(600.0, gt=0, description="Time for playlist, MP4 and manifest to be written.")
+
+
+class CostSettings(_Section):
+    """What a recording takes of a node, as Ray resources; see `egress_ray.manager.placement`."""
+
+    native_memory_mb: int = Field(300, gt=0, description="Memory reserved for a native recording, MiB.")
+    web_memory_mb: int = Field(700, gt=0, description="Memory reserved for a web recording, MiB.")
+
+
+class SecretSettings(_Section):
+    """Encryption of access tokens at rest."""
+
+    key: SecretStr | None = Field(
+        None,
+        description="Fernet key (base64, 32 bytes) for access tokens at rest; by default a key file that only "
+        "the owner can read is made in the data folder.",
+    )
+
+
+class Settings(BaseSettings):
+    """The service's settings. Nested values are set as `EGRESS_LIMITS__ENQUEUED_S=60`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="EGRESS_", env_nested_delimiter="__", frozen=True, extra="forbid", validate_default=True
+    )
+
+    data_dir: str = Field("egress-data", description="Folder for the store, keys and recordings.")
+    namespace: str = Field("egress", description="Ray namespace of the manager and the recordings.")
+    replicas: int = Field(1, ge=1, le=16, description="Replicas of the REST deployment.")
+    store: StoreSettings = StoreSettings()
+    lease: LeaseSettings = LeaseSettings()
+    limits: LimitSettings = LimitSettings()
+    cost: CostSettings = CostSettings()
+    secrets: SecretSettings = SecretSettings()
+    log: LogConfig = LogConfig()
+    encoder: EncoderConfig = EncoderConfig()
+    sources: SourcesConfig = SourcesConfig()
+    native: NativeConfig = NativeConfig()
+    web: WebConfig = WebConfig()
+
+    @property
+    def recorders(self) -> RecorderConfig:
+        """The part that goes to the recorders."""
+        return RecorderConfig(
+            log=self.log, encoder=self.encoder, sources=self.sources, native=self.native, web=self.web
+        )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment goes before what the Serve config gives."""
+        return env_settings, init_settings
+
+
+def load(args: dict[str, Any]) -> Settings:
+    """Settings from the Serve config's `args:` and the environment; raises pydantic's ValidationError."""
+    return Settings(**args)

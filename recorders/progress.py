@@ -1,0 +1,25 @@
+"""What a recorder tells about itself while it runs; rides on every lease renewal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+Phase = Literal["starting", "recording", "closing", "closed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """A snapshot. Times are Unix seconds, durations seconds; counters only ever grow.
+
+    Counters in use: `frames`, `frames_repeated`, `frames_dropped`, `frames_late`, `participants`,
+    `packets_lost`, `nack`, `pli`.
+    """
+
+    phase: Phase = "starting"
+    first_frame_at: float | None = None
+    parts: int = 0
+    media_seconds: float = 0.0
+    bytes: int = 0
+    files: tuple[str, ...] = ()
+    counters: dict[str, int] = field(default_factory=dict)

@@ -1,0 +1,46 @@
+"""What every recorder is, and which one a specification asks for."""
+
+from __future__ import annotations
+
+from typing import Literal, Protocol
+
+from recorders.config import RecorderConfig
+from recorders.progress import Progress
+from recorders.spec import ChannelSpec, RecordingSpec
+
+EndReason = Literal["user_stop", "completed"]
+
+
+class Recorder(Protocol):
+    """One attempt at a recording, from connecting to its last closed part; used once.
+
+    It appends to the segment log in `spec.folder` and does not finish the recording: playlist, MP4 and
+    manifest are derived afterwards by `recorders.log.finish`.
+    """
+
+    async def run(self) -> EndReason:
+        """Record until `stop` is called ("user_stop") or the subject ends by itself ("completed").
+
+        Every part is closed and in the log on return. Raises `RecorderError` with one clear sentence;
+        what was recorded until then is in the log all the same.
+        """
+        ...
+
+    def stop(self) -> None:
+        """Ask `run` to close its last part and return; idempotent, from any thread, at any time."""
+        ...
+
+    def progress(self) -> Progress:
+        """The present state; cheap, from any thread."""
+        ...
+
+
+def build(spec: RecordingSpec, config: RecorderConfig) -> Recorder:
+    """The recorder for `spec`. Imports of the other kind's heavy parts are avoided."""
+    if isinstance(spec.subject, ChannelSpec):
+        from recorders.native.recorder import NativeRecorder
+
+        return NativeRecorder(spec, config)
+    from recorders.web.recorder import WebRecorder
+
+    return WebRecorder(spec, config)

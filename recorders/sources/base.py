@@ -1,0 +1,81 @@
+"""What a source of participants is, and what it may tell the recorder.
+
+A source knows nothing about layouts, encoders or files; the recorder knows nothing about RTC. All
+times `t` are local `time.monotonic()` seconds of capture, on one base for both kinds of a user's media.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import av
+
+Kind = Literal["audio", "video"]
+VideoCodec = Literal["h264", "vp8", "vp9", "hevc", "av1", "mpeg4", "mpeg2video", "mjpeg"]
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedFrame:
+    """One encoded picture (Annex B for H.264) or audio packet, as FFmpeg's decoder of `codec` takes it.
+
+    `codec` is FFmpeg's decoder name ("h264", "vp8", "opus", "aac", ...); `t` is its capture time;
+    `key` is true for a picture that can be decoded alone (and for all audio); `extradata` is the decoder's
+    configuration where the codec needs one out of band.
+    """
+
+    codec: str
+    data: bytes
+    t: float
+    key: bool = True
+    extradata: bytes | None = None
+
+
+class Sink(Protocol):
+    """Where a source delivers. Callable from any thread; never blocks; never raises.
+
+    `uid` identifies a participant in the channel. Media of a participant that has not joined is ignored.
+    """
+
+    def joined(self, uid: str, name: str = "") -> None:
+        """A participant is in the channel; `name` is for display (default: the uid)."""
+        ...
+
+    def left(self, uid: str) -> None:
+        """A participant is gone; its cell and sound go with it."""
+        ...
+
+    def muted(self, uid: str, kind: Kind, on: bool) -> None:
+        """A participant's camera or microphone was switched off (`on` true) or on again."""
+        ...
+
+    def encoded(self, uid: str, kind: Kind, frame: EncodedFrame) -> None:
+        """Encoded media, decoded by the recorder off the event loop."""
+        ...
+
+    def video(self, uid: str, frame: av.VideoFrame, t: float) -> None:
+        """A decoded picture of any size and format, upright; the sink may keep it."""
+        ...
+
+    def audio(self, uid: str, frame: av.AudioFrame, t: float) -> None:
+        """Decoded sound of any rate and layout, `t` being its first sample's time."""
+        ...
+
+    def count(self, counter: str, n: int = 1) -> None:
+        """Add to a counter of the progress report, e.g. `packets_lost`."""
+        ...
+
+
+class Source(Protocol):
+    """A back end that serves one channel for one recording."""
+
+    async def run(self, sink: Sink) -> None:
+        """Join the channel, deliver until it ends ("completed") or until cancelled; always leaves cleanly.
+
+        Raises `Refused` (token, unknown room) or `Lost` (connection gone).
+        """
+        ...
+
+    def keyframe(self, uid: str) -> None:
+        """Ask a participant's publisher for a keyframe; may do nothing. Callable from any thread."""
+        ...

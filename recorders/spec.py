@@ -1,0 +1,86 @@
+"""What to record, as frozen data: the border between whoever asks for a recording and the recorders.
+
+Validation of what users send lives at the REST border (`egress_ray.api`); here values are trusted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+Layout = Literal["flat", "spotlight", "customized"]
+Format = Literal["hls", "mp4", "webm", "m4a", "ogg"]
+
+
+@dataclass(frozen=True, slots=True)
+class VideoSpec:
+    """The picture to write: pixels (even), frames per second, kbit/s."""
+
+    width: int = 1280
+    height: int = 720
+    frame_rate: int = 30
+    bitrate: int = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class AudioSpec:
+    """The sound to write: Hz, 1 or 2 channels, kbit/s."""
+
+    sample_rate: int = 48000
+    channels: int = 2
+    bitrate: int = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A rectangle of the canvas for one user, in pixels; higher `z` covers lower."""
+
+    uid: str
+    x: int
+    y: int
+    width: int
+    height: int
+    z: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelSpec:
+    """An RTC channel, its participants composited into one picture.
+
+    `users` empty means everyone, as they come and go. `access_token` is a secret: it is kept out of `repr`.
+    """
+
+    app_id: str
+    channel: str
+    worker_uid: int
+    access_token: str = field(repr=False)
+    users: tuple[str, ...] = ()
+    layout: Layout = "flat"
+    regions: tuple[Region, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PageSpec:
+    """A web page, recorded as a browser shows it."""
+
+    url: str
+    web_gl: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingSpec:
+    """One attempt at one recording.
+
+    `folder` is the task's own local folder, shared by all its attempts on this node; every file of the
+    task lies in it. `prefix` is the expanded file name pattern, relative to `folder`, without extension
+    (it may hold `/`). `attempt` counts from 1 and is the fencing token of everything it writes.
+    """
+
+    task_id: str
+    folder: str
+    subject: ChannelSpec | PageSpec
+    prefix: str = "recording"
+    attempt: int = 1
+    format: Format = "hls"
+    video: VideoSpec = VideoSpec()
+    audio: AudioSpec = AudioSpec()
