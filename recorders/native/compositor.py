@@ -1,0 +1,178 @@
+"""The canvas: one YUV420P picture that persists, in which only what has changed is drawn again.
+
+Where cells lie is told by the layout; which picture is due, by the stage. Not thread-safe.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import av
+import numpy as np
+import numpy.typing as npt
+from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
+
+from recorders.native.layout import Cell
+from recorders.native.tile import named_tile
+
+Plane = npt.NDArray[np.uint8]
+Planes = tuple[Plane, Plane, Plane]
+
+# The canvas is BT.601 in limited range, which is what WebRTC's cameras send, tagged or not: converting between
+# colour matrices costs as much again as scaling twice.
+CANVAS_COLORSPACE = 6  # AVCOL_SPC_SMPTE170M
+CANVAS_RANGE = 1  # AVCOL_RANGE_MPEG
+BACKGROUND = (16, 128, 128)
+_AS_CANVAS = (2, 5, 6)  # AVCOL_SPC_UNSPECIFIED, _BT470BG, _SMPTE170M: one matrix
+
+
+def planes_of(frame: av.VideoFrame) -> Planes:
+    """Views, writable where the frame is, of a YUV420P frame's planes, without their padding."""
+    y, u, v = (
+        np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[: plane.height, : plane.width]
+        for plane in frame.planes
+    )
+    return y, u, v
+
+
+@dataclass(slots=True)
+class _View:
+    """What a cell shows: the newest picture of its participant, or (None) a tile."""
+
+    cell: Cell
+    above: list[_View] = field(default_factory=list)  # cells that cover a part of this one
+    picture: av.VideoFrame | None = None
+    stale: bool = True  # picture changed since it was drawn
+    bare: bool = True  # the whole cell must be drawn: edges, too
+    drawn: Planes | None = None  # what is in the cell, to be drawn again when something below has changed
+    at: tuple[int, int] = (0, 0)  # where in the cell `drawn` lies
+    reformatter: VideoReformatter = field(default_factory=VideoReformatter)
+
+
+class Compositor:
+    """A canvas of `width` x `height` even pixels; `canvas` may be encoded between any two calls."""
+
+    def __init__(self, width: int, height: int) -> None:
+        self.canvas = av.VideoFrame(width, height, "yuv420p")
+        self.canvas.colorspace = CANVAS_COLORSPACE
+        self.canvas.color_range = CANVAS_RANGE
+        self.drawn_cells = 0  # how many cells were drawn in all: what composing has cost
+        self._planes = planes_of(self.canvas)
+        self._views: list[_View] = []  # lowest first
+        self._by_uid: dict[str, list[_View]] = {}
+        self._fill(0, 0, width, height)
+
+    def arrange(self, cells: Sequence[Cell]) -> None:
+        """Show these cells, lowest first, from now on; those that stay as they were are not drawn again."""
+        before = {view.cell: view for view in self._views}
+        pictures = {view.cell.uid: view.picture for view in self._views}
+        self._views = []
+        staying = set(cells)
+        cleared = [cell for cell in before if cell not in staying]
+        for cell in cleared:
+            self._fill(cell.x, cell.y, cell.width, cell.height)
+        for cell in cells:
+            view = before.pop(cell, None)
+            if view is None:
+                view = _View(cell, picture=pictures.get(cell.uid))
+            elif any(cell.overlaps(other) for other in cleared):
+                view.bare = True
+            view.above = []
+            for below in self._views:
+                if below.cell.overlaps(cell):
+                    below.above.append(view)
+            self._views.append(view)
+        self._by_uid = {}
+        for view in self._views:
+            if view.cell.uid is not None:
+                self._by_uid.setdefault(view.cell.uid, []).append(view)
+
+    def show(self, uid: str, picture: av.VideoFrame | None) -> None:
+        """The newest picture of a participant, of any size and format; None for a tile with its name."""
+        for view in self._by_uid.get(uid, ()):
+            if picture is None and view.picture is None:
+                continue
+            if (picture is None) != (view.picture is None):
+                view.bare = True
+            view.picture = picture
+            view.stale = True
+
+    def compose(self) -> bool:
+        """Draw what has changed; tells whether anything had."""
+        changed = False
+        for view in self._views:
+            if view.stale or view.bare:
+                self._draw(view)
+                changed = True
+        return changed
+
+    def _draw(self, view: _View) -> None:
+        cell = view.cell
+        if view.stale or view.drawn is None:
+            drawn, at = self._rendered(view)
+            size_before = view.drawn[0].shape if view.drawn is not None else None
+            if at != view.at or drawn[0].shape != size_before:
+                view.bare = True
+            view.drawn, view.at = drawn, at
+        x, y = view.at
+        height, width = view.drawn[0].shape
+        if view.bare and (width, height) != (cell.width, cell.height):
+            self._fill(cell.x, cell.y, cell.width, cell.height)
+        self._copy(view.drawn, cell.x + x, cell.y + y)
+        view.stale = view.bare = False
+        self.drawn_cells += 1
+        for above in view.above:
+            above.bare = True
+            # Drawn later in the same round: views are gone through from the lowest up.
+
+    def _rendered(self, view: _View) -> tuple[Planes, tuple[int, int]]:
+        cell, picture = view.cell, view.picture
+        if picture is None:
+            return named_tile(cell.name, cell.width, cell.height), (0, 0)
+        width, height = fitted(picture.width, picture.height, cell.width, cell.height)
+        # Bilinear costs least that looks right; where little is left of the picture its fast form will do.
+        fast = width * 3 <= picture.width
+        frame = view.reformatter.reformat(
+            picture,
+            width,
+            height,
+            "yuv420p",
+            src_colorspace=Colorspace.ITU601 if picture.colorspace in _AS_CANVAS else None,
+            dst_colorspace=Colorspace.ITU601,
+            interpolation=Interpolation.FAST_BILINEAR if fast else Interpolation.BILINEAR,
+            src_color_range=_range_of(picture),
+            dst_color_range=ColorRange.MPEG,
+            threads=1,
+        )
+        return planes_of(frame), ((cell.width - width) // 2 & ~1, (cell.height - height) // 2 & ~1)
+
+    def _copy(self, planes: Planes, x: int, y: int) -> None:
+        for i, (canvas, plane) in enumerate(zip(self._planes, planes, strict=True)):
+            left, top = (x, y) if i == 0 else (x // 2, y // 2)
+            height, width = plane.shape
+            canvas[top : top + height, left : left + width] = plane
+
+    def _fill(self, x: int, y: int, width: int, height: int) -> None:
+        for i, (canvas, value) in enumerate(zip(self._planes, BACKGROUND, strict=True)):
+            half = 1 if i else 0
+            canvas[y >> half : (y + height) >> half, x >> half : (x + width) >> half] = value
+
+
+def fitted(width: int, height: int, cell_width: int, cell_height: int) -> tuple[int, int]:
+    """The largest even size of the same aspect inside an even cell; at least 2 x 2."""
+    if width * cell_height >= height * cell_width:
+        return cell_width, _even_at_least_2(cell_width * height / width, cell_height)
+    return _even_at_least_2(cell_height * width / height, cell_width), cell_height
+
+
+def _even_at_least_2(value: float, limit: int) -> int:
+    return min(limit, max(2, 2 * round(value / 2)))
+
+
+def _range_of(picture: av.VideoFrame) -> ColorRange:
+    if picture.color_range == ColorRange.JPEG or picture.format.name.startswith("yuvj"):
+        return ColorRange.JPEG
+    if picture.format.is_rgb:
+        return ColorRange.JPEG
+    return ColorRange.MPEG

@@ -1,0 +1,138 @@
+"""The sound of all participants as one steady stream: a ring of samples addressed by output time.
+
+Every input is added at its place; who is silent, muted or absent needs no code. Not thread-safe.
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+import av
+import numpy as np
+import numpy.typing as npt
+from av.audio.resampler import AudioResampler
+
+Samples = npt.NDArray[np.float32]
+
+# A voice goes on where it ended while its clock agrees within this; beyond it is placed anew.
+CONTIGUOUS_S = 0.030
+# How far ahead of the reader sound may lie; more than any playout delay.
+RING_S = 4.0
+# The gain comes back to 1 at this speed (per second) after a peak.
+RELEASE_PER_S = 2.0
+
+
+class _Voice:
+    """One participant's way to the output rate, and where its last sound ended."""
+
+    def __init__(self, rate: int, channels: int) -> None:
+        self._layout = "mono" if channels == 1 else "stereo"
+        self._rate = rate
+        self._resampler: AudioResampler | None = None
+        self._source: tuple[str, str, int] | None = None
+        self.end: int | None = None
+
+    def resample(self, frame: av.AudioFrame) -> list[av.AudioFrame]:
+        source = (frame.format.name, frame.layout.name, frame.sample_rate)
+        if self._resampler is None or source != self._source:
+            self._resampler = AudioResampler("flt", self._layout, self._rate)
+            self._source = source
+        frame.pts = None  # placed by us; the resampler would shape its output by a jump
+        return self._resampler.resample(frame)
+
+
+class Mixer:
+    """A ring of float samples at `sample_rate` Hz with `channels` (1 or 2), read once from `start` on."""
+
+    def __init__(self, sample_rate: int, channels: int, start: int = 0) -> None:
+        self.sample_rate = sample_rate
+        self.channels = channels
+        self.position = start  # the next sample to be read
+        self.late = 0  # input frames that came, wholly or in part, after their place had been read
+        self._size = int(RING_S * sample_rate)
+        self._ring: Samples = np.zeros((self._size, channels), np.float32)
+        self._voices: dict[str, _Voice] = {}
+        self._filled = start  # nothing but silence lies from here on
+        self._gain = 1.0
+
+    def add(self, uid: str, frame: av.AudioFrame, seconds: float) -> None:
+        """Mix a participant's frame in, its first sample at `seconds` of output time."""
+        voice = self._voices.get(uid)
+        if voice is None:
+            voice = self._voices[uid] = _Voice(self.sample_rate, self.channels)
+        wanted = round(seconds * self.sample_rate)
+        at, skip = wanted, 0
+        if voice.end is not None:
+            if abs(wanted - voice.end) <= CONTIGUOUS_S * self.sample_rate:
+                at = voice.end
+            elif wanted < voice.end:
+                skip = voice.end - wanted  # its own sound is there already: do not say it twice
+        for out in voice.resample(frame):
+            pcm = cast(Samples, out.to_ndarray()).reshape(-1, self.channels)
+            voice.end = at + len(pcm)
+            self._put(pcm[skip:], at + skip)
+            at, skip = voice.end, max(0, skip - len(pcm))
+
+    def forget(self, uid: str) -> None:
+        """A participant has gone; what it has said already stays."""
+        self._voices.pop(uid, None)
+
+    def read(self, n: int) -> Samples:
+        """The next `n` samples as (n, channels) within -1..1; silence where nobody spoke."""
+        if self._filled <= self.position:
+            self.position += n
+            self._gain = min(1.0, self._gain + RELEASE_PER_S * n / self.sample_rate)
+            return np.zeros((n, self.channels), np.float32)
+        block = self._take(n)
+        return self._limit(block)
+
+    def _put(self, pcm: Samples, at: int) -> None:
+        if at < self.position:
+            self.late += 1
+            pcm = pcm[self.position - at :]
+            at = self.position
+        pcm = pcm[: max(0, self.position + self._size - at)]
+        if not len(pcm):
+            return
+        first = at % self._size
+        until = min(len(pcm), self._size - first)
+        self._ring[first : first + until] += pcm[:until]
+        if until < len(pcm):
+            self._ring[: len(pcm) - until] += pcm[until:]
+        self._filled = max(self._filled, at + len(pcm))
+
+    def _take(self, n: int) -> Samples:
+        first = self.position % self._size
+        until = min(n, self._size - first)
+        block = np.concatenate((self._ring[first : first + until], self._ring[: n - until]))
+        self._ring[first : first + until] = 0
+        self._ring[: n - until] = 0
+        self.position += n
+        return block
+
+    def _limit(self, block: Samples) -> Samples:
+        """Look-ahead limiter: no sample beyond full scale, nothing changed below it, no sudden step in gain.
+
+        The gain runs straight from where it is to one that also suits the next block, which lies in the ring
+        already; both ends suit this block, so everything between them does.
+        """
+        ahead = self._peak_ahead(len(block) + 1)  # blocks of one frame's time differ by a sample at most
+        own = max(float(block.max()), -float(block.min()))
+        released = min(1.0, self._gain + RELEASE_PER_S * len(block) / self.sample_rate)
+        target = min(released, 1.0 / max(own, ahead, 1.0))
+        start = min(self._gain, 1.0 / max(own, 1.0))  # less than self._gain only for sound that came very late
+        self._gain = target
+        if start == 1.0 and target == 1.0:
+            return block
+        ramp = np.linspace(start, target, len(block), dtype=np.float32)
+        np.multiply(block, ramp[:, None], out=block)
+        return np.clip(block, -1.0, 1.0, out=block)  # rounding only
+
+    def _peak_ahead(self, n: int) -> float:
+        n = min(n, self._filled - self.position)
+        if n <= 0:
+            return 0.0
+        first = self.position % self._size
+        until = min(n, self._size - first)
+        peak = float(np.abs(self._ring[first : first + until]).max())
+        return max(peak, float(np.abs(self._ring[: n - until]).max())) if until < n else peak

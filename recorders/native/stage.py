@@ -1,0 +1,165 @@
+"""The stage: who is in the channel, with their media queued until it is due. This is the sources' `Sink`.
+
+The sink's methods may be called from any thread; `advance`, `roster` and the feeds belong to the render thread.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+import av
+
+from recorders.native.feed import AudioFeed, DecodedPicture, DecodedSound, VideoFeed
+from recorders.native.layout import Seat
+from recorders.sources.base import EncodedFrame, Kind
+
+_Change = Literal["joined", "left", "renamed", "camera_off", "camera_on"]
+
+
+class Participant:
+    """One stay of one participant; another one begins when it comes back."""
+
+    def __init__(self, seat: Seat, place: tuple[int, int], video: VideoFeed, audio: AudioFeed) -> None:
+        self.seat = seat
+        self.place = place  # by first appearance of the name, then of this stay
+        self.video = video
+        self.audio = audio
+        self.camera_off = False
+        self.picture_at: float | None = None  # output time of its newest picture (monotonic), kept by the renderer
+
+    @property
+    def uid(self) -> str:
+        """Its id in the channel."""
+        return self.seat.uid
+
+
+class Stage:
+    """Accepts `users` (by uid or by name; empty: everyone) and delays their coming and going like their media."""
+
+    def __init__(self, users: Sequence[str], keyframe: Callable[[str], None]) -> None:
+        self.roster: list[Participant] = []  # who is there at the time last advanced to, first seen first
+        self._users = frozenset(users)
+        self._keyframe = keyframe
+        self._lock = threading.Lock()
+        self._open: dict[str, Participant] = {}
+        self._muted: set[str] = set()
+        self._changes: deque[tuple[float, _Change, Participant, str]] = deque()
+        self._listening: list[Participant] = []
+        self._places: dict[str, int] = {}
+        self._stays = 0
+        self._counters: dict[str, int] = {"participants": 0, "frames_dropped": 0}
+
+    # The sink: any thread.
+
+    def joined(self, uid: str, name: str = "") -> None:
+        """See `Sink`; a second time for the same uid gives it another name."""
+        name = name or uid
+        if self._users and uid not in self._users and name not in self._users:
+            return
+        with self._lock:
+            present = self._open.get(uid)
+            if present is not None:
+                self._note("renamed", present, name)
+                return
+            place = (self._places.setdefault(name, len(self._places)), self._stays)
+            self._stays += 1
+            participant = Participant(
+                Seat(uid, name),
+                place,
+                VideoFeed(lambda: self._keyframe(uid), self._drop),
+                AudioFeed(self._drop),
+            )
+            self._open[uid] = participant
+            self._listening = [*self._listening, participant]
+            self._muted.discard(uid)
+            self._note("joined", participant)
+        self.count("participants")
+
+    def left(self, uid: str) -> None:
+        """See `Sink`."""
+        with self._lock:
+            participant = self._open.pop(uid, None)
+            if participant is not None:
+                self._note("left", participant)
+
+    def muted(self, uid: str, kind: Kind, on: bool) -> None:
+        """See `Sink`."""
+        with self._lock:
+            participant = self._open.get(uid)
+            if participant is None:
+                return
+            if kind == "video":
+                self._note("camera_off" if on else "camera_on", participant)
+            elif on:
+                self._muted.add(uid)
+            else:
+                self._muted.discard(uid)
+
+    def encoded(self, uid: str, kind: Kind, frame: EncodedFrame) -> None:
+        """See `Sink`."""
+        participant = self._open.get(uid)
+        if participant is None:
+            return
+        if kind == "video":
+            participant.video.push(frame)
+        elif uid not in self._muted:
+            participant.audio.push(frame)
+
+    def video(self, uid: str, frame: av.VideoFrame, t: float) -> None:
+        """See `Sink`."""
+        participant = self._open.get(uid)
+        if participant is not None:
+            participant.video.push(DecodedPicture(frame, t))
+
+    def audio(self, uid: str, frame: av.AudioFrame, t: float) -> None:
+        """See `Sink`."""
+        participant = self._open.get(uid)
+        if participant is not None and uid not in self._muted:
+            participant.audio.push(DecodedSound(frame, t))
+
+    def count(self, counter: str, n: int = 1) -> None:
+        """See `Sink`."""
+        with self._lock:
+            self._counters[counter] = self._counters.get(counter, 0) + n
+
+    def counters(self) -> dict[str, int]:
+        """A copy of all counters."""
+        with self._lock:
+            return dict(self._counters)
+
+    # The render thread.
+
+    def advance(self, t: float) -> bool:
+        """Let everything happen that happened until `t` (monotonic); tells whether cells may have changed."""
+        moved = False
+        while self._changes and self._changes[0][0] <= t:
+            _, change, participant, name = self._changes.popleft()
+            if change == "joined":
+                self.roster.append(participant)
+                self.roster.sort(key=lambda one: one.place)
+            elif change == "left":
+                self.roster.remove(participant)
+                with self._lock:
+                    self._listening = [one for one in self._listening if one is not participant]
+            elif change == "renamed":
+                participant.seat = Seat(participant.uid, name)
+            else:
+                participant.camera_off = change == "camera_off"
+                continue
+            moved = True
+        return moved
+
+    def listening(self) -> Sequence[Participant]:
+        """Everyone whose sound may still be due: those who are there, and those about to be."""
+        return self._listening
+
+    def _note(self, change: _Change, participant: Participant, name: str = "") -> None:
+        self._changes.append((time.monotonic(), change, participant, name))
+
+    def _drop(self, n: int) -> None:
+        if n:
+            self.count("frames_dropped", n)
