@@ -95,14 +95,13 @@ def _grid_shape(n: int, *, portrait: bool) -> tuple[int, int]:
 
 def _grid(seats: Sequence[Seat], x: int, y: int, width: int, height: int, shape: tuple[int, int]) -> tuple[Cell, ...]:
     """Row by row from the top left. Who finds no room in a canvas of a few pixels has no cell."""
-    columns, rows = shape
+    columns, rows = min(shape[0], width // 2), min(shape[1], height // 2)
     cells = []
     for i, seat in enumerate(seats[: columns * rows]):
         row, column = divmod(i, columns)
         left, right = _even(width * column / columns), _even(width * (column + 1) / columns)
         top, bottom = _even(height * row / rows), _even(height * (row + 1) / rows)
-        if right > left and bottom > top:
-            cells.append(Cell(seat.uid, seat.name, x + left, y + top, right - left, bottom - top))
+        cells.append(Cell(seat.uid, seat.name, x + left, y + top, right - left, bottom - top))
     return tuple(cells)
 
 

@@ -5,6 +5,7 @@ Every input is added at its place; who is silent, muted or absent needs no code.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import cast
 
 import av
@@ -26,19 +27,23 @@ class _Voice:
     """One participant's way to the output rate, and where its last sound ended."""
 
     def __init__(self, rate: int, channels: int) -> None:
-        self._layout = "mono" if channels == 1 else "stereo"
         self._rate = rate
+        self._channels = channels
         self._resampler: AudioResampler | None = None
         self._source: tuple[str, str, int] | None = None
         self.end: int | None = None
 
-    def resample(self, frame: av.AudioFrame) -> list[av.AudioFrame]:
+    def resample(self, frame: av.AudioFrame) -> Iterator[Samples]:
+        """Pieces of (n, 1) or (n, channels); FFmpeg's own way between mono and stereo would change the loudness."""
         source = (frame.format.name, frame.layout.name, frame.sample_rate)
+        mono = frame.layout.nb_channels == 1
         if self._resampler is None or source != self._source:
-            self._resampler = AudioResampler("flt", self._layout, self._rate)
+            self._resampler = AudioResampler("flt", "mono" if mono else "stereo", self._rate)
             self._source = source
         frame.pts = None  # placed by us; the resampler would shape its output by a jump
-        return self._resampler.resample(frame)
+        for out in self._resampler.resample(frame):
+            pcm = cast(Samples, out.to_ndarray()).reshape(-1, 1 if mono else 2)
+            yield pcm.mean(axis=1, keepdims=True) if self._channels < pcm.shape[1] else pcm
 
 
 class Mixer:
@@ -67,8 +72,7 @@ class Mixer:
                 at = voice.end
             elif wanted < voice.end:
                 skip = voice.end - wanted  # its own sound is there already: do not say it twice
-        for out in voice.resample(frame):
-            pcm = cast(Samples, out.to_ndarray()).reshape(-1, self.channels)
+        for pcm in voice.resample(frame):
             voice.end = at + len(pcm)
             self._put(pcm[skip:], at + skip)
             at, skip = voice.end, max(0, skip - len(pcm))

@@ -1,0 +1,156 @@
+"""The render thread: at each tick compose, mix, encode and write; one picture a tick, none left out.
+
+Output time is `time.monotonic()` since the recording's epoch; picture n is made at n / frame rate.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+
+from recorders.config import RecorderConfig
+from recorders.encoder import AudioEncoder, VideoEncoder
+from recorders.formats import codecs_of
+from recorders.log.cmaf import CmafWriter
+from recorders.log.segment_log import SegmentLog
+from recorders.native.mixer import Samples
+from recorders.native.scene import Picture, Sound
+from recorders.native.stage import Stage
+from recorders.spec import ChannelSpec, RecordingSpec
+
+# Behind by more ticks than this, the same picture is encoded again until the clock is caught up with ...
+_PATIENCE = 3
+# ... but for one picture in so many seconds of output.
+_STILL_S = 1.0
+# With no picture to write, sound is written at this rate.
+_AUDIO_TICKS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class _Output:
+    """The encoders and the log behind them."""
+
+    video: VideoEncoder | None
+    audio: AudioEncoder
+    writer: CmafWriter
+
+    def picture(self, frame: av.VideoFrame, n: int) -> None:
+        if self.video:
+            for packet, number, key in self.video.encode(frame, n):
+                self.writer.video(packet, number, key)
+
+    def sound(self, pcm: Samples, sample: int) -> None:
+        if len(pcm):
+            for packet, at, samples in self.audio.encode(pcm, sample):
+                self.writer.audio(packet, at, samples)
+
+    def flush(self) -> None:
+        for packet, at, samples in self.audio.flush():
+            self.writer.audio(packet, at, samples)
+        for packet, number, key in self.video.flush() if self.video else ():
+            self.writer.video(packet, number, key)
+
+
+class Renderer:
+    """Renders what is on the stage until `end`; `run` is called once, in a thread of its own."""
+
+    def __init__(
+        self,
+        spec: RecordingSpec,
+        subject: ChannelSpec,
+        config: RecorderConfig,
+        stage: Stage,
+    ) -> None:
+        self.log: SegmentLog | None = None
+        self.first_frame_at: float | None = None  # Unix time
+        self._spec = spec
+        self._subject = subject
+        self._config = config
+        self._stage = stage
+        self._delay = config.native.playout_delay_ms / 1000
+        self._end_at = math.inf
+        self._wake = threading.Event()
+
+    def end(self, at: float) -> None:
+        """Write up to `at` (monotonic) and no further; the earliest of several ends counts. Any thread."""
+        self._end_at = min(self._end_at, at)
+        self._wake.set()
+
+    def run(self, begun: Callable[[], None]) -> None:
+        """Blocks until the end; calls `begun` after the first picture.
+
+        Raises `RecorderError`; whatever was rendered until then is in the log.
+        """
+        spec, part_seconds = self._spec, self._config.log.part_seconds
+        codecs = codecs_of(spec.format)
+        self.log = log = SegmentLog(Path(spec.folder), spec.prefix, spec.attempt)
+        video = VideoEncoder(spec.video, self._config.encoder, part_seconds, codecs.video) if codecs.video else None
+        audio = AudioEncoder(spec.audio, codecs.audio)
+        resumed = log.epoch is not None
+        epoch = time.time() if log.epoch is None else log.epoch
+        zero = time.monotonic() - (time.time() - epoch)
+        writer = CmafWriter(
+            log, video=video.track if video else None, audio=audio.track, part_seconds=part_seconds, epoch=epoch
+        )
+        try:
+            self._render(_Output(video, audio, writer), zero, resumed, begun)
+        finally:
+            writer.close()
+
+    def _render(self, output: _Output, zero: float, resumed: bool, begun: Callable[[], None]) -> None:
+        spec = self._spec
+        rate = spec.video.frame_rate if output.video else _AUDIO_TICKS
+        samples_per_tick = spec.audio.sample_rate / rate
+        n = math.ceil((time.monotonic() - zero) * rate) if resumed else 0
+        picture = self._new_picture() if output.video else None
+        sound = Sound(self._stage, spec.audio, zero=zero, start=round(n * samples_per_tick), delay=self._delay)
+        repeated = 0
+        while True:
+            # At each moment: the sound up to it, then the picture that stands from it on.
+            moment = zero + n / rate
+            behind = int(self._late_for(moment) * rate)
+            position = sound.position
+            output.sound(sound.until(round(n * samples_per_tick)), position)
+            if moment >= self._end_at and self.first_frame_at is not None:
+                break
+            if picture:
+                starved = behind > _PATIENCE and repeated < rate * _STILL_S
+                repeated = repeated + 1 if starved else 0
+                output.picture(picture.still if starved else picture.at(moment), n)
+                self._count(behind > 0, starved)
+            else:
+                self._stage.advance(moment - self._delay)
+            if self.first_frame_at is None:
+                self.first_frame_at = time.time()
+                begun()
+            n += 1
+        output.flush()
+
+    def _new_picture(self) -> Picture:
+        return Picture(
+            self._stage,
+            self._subject,
+            self._spec.video,
+            delay=self._delay,
+            absent_after=self._config.native.absent_after_s,
+        )
+
+    def _late_for(self, moment: float) -> float:
+        """Wait for a moment, or for the end if that is earlier; tells by how many seconds it has been missed."""
+        while (left := min(moment, self._end_at) - time.monotonic()) > 0:
+            self._wake.wait(left)
+            self._wake.clear()
+        return max(0.0, time.monotonic() - moment)
+
+    def _count(self, late: bool, starved: bool) -> None:
+        self._stage.count("frames")
+        if late:
+            self._stage.count("frames_late")
+        if starved:
+            self._stage.count("frames_repeated")

@@ -1,0 +1,170 @@
+"""The compositor by its pixels."""
+
+from __future__ import annotations
+
+import av
+import numpy as np
+import pytest
+
+from recorders.native.compositor import BACKGROUND, Compositor, fitted, planes_of
+from recorders.native.layout import Cell, Seat, arrange
+from recorders.native.tile import named_tile
+
+RED, GREEN, BLUE = (81, 90, 240), (145, 54, 34), (41, 240, 110)
+Colour = tuple[int, int, int]
+
+
+def picture(colour: Colour, width: int = 320, height: int = 180, fmt: str = "yuv420p") -> av.VideoFrame:
+    frame = av.VideoFrame(width, height, fmt)
+    for plane, value in zip(planes_of(frame), colour, strict=True):
+        plane[:] = value
+    return frame
+
+
+def at(compositor: Compositor, x: int, y: int) -> Colour:
+    luma, u, v = planes_of(compositor.canvas)
+    return int(luma[y, x]), int(u[y // 2, x // 2]), int(v[y // 2, x // 2])
+
+
+def close(a: Colour, b: Colour, by: int = 2) -> bool:
+    return all(abs(x - y) <= by for x, y in zip(a, b, strict=True))
+
+
+def grid(n: int, width: int = 640, height: int = 360) -> tuple[Cell, ...]:
+    return arrange("flat", [Seat(f"u{i}", f"user {i}") for i in range(n)], width, height)
+
+
+def test_colours_in_their_cells_letterboxed() -> None:
+    compositor = Compositor(640, 360)
+    compositor.arrange(grid(2))
+    compositor.show("u0", picture(RED))
+    compositor.show("u1", picture(GREEN, 180, 320))  # portrait
+    assert compositor.compose()
+    assert close(at(compositor, 160, 180), RED)
+    assert close(at(compositor, 480, 180), GREEN)
+    assert at(compositor, 160, 20) == BACKGROUND  # 320x180 in a cell of 320x360: bars above and below
+    assert at(compositor, 160, 340) == BACKGROUND
+    assert close(at(compositor, 160, 91), RED)
+    assert close(at(compositor, 480, 20), GREEN)  # 202x360: bars left and right
+    assert at(compositor, 330, 180) == BACKGROUND
+
+
+def test_only_what_changed_is_drawn() -> None:
+    compositor = Compositor(640, 360)
+    compositor.arrange(grid(4))
+    for i in range(4):
+        compositor.show(f"u{i}", picture(RED))
+    compositor.compose()
+    assert compositor.drawn_cells == 4
+    assert not compositor.compose()
+    compositor.show("u2", picture(BLUE))
+    luma = planes_of(compositor.canvas)[0]
+    luma[0:180, 320:640] = 77  # would be seen if another cell were touched
+    assert compositor.compose()
+    assert compositor.drawn_cells == 5
+    assert (luma[0:180, 320:640] == 77).all()
+    assert close(at(compositor, 160, 270), BLUE)
+
+
+def test_a_new_size_leaves_no_edges_of_the_old() -> None:
+    compositor = Compositor(640, 360)
+    compositor.arrange(grid(1))
+    compositor.show("u0", picture(RED, 640, 360))
+    compositor.compose()
+    compositor.show("u0", picture(GREEN, 360, 360))
+    compositor.compose()
+    assert at(compositor, 10, 180) == BACKGROUND
+    assert close(at(compositor, 320, 180), GREEN)
+
+
+def test_relayout_shows_the_last_picture_at_once_and_clears_the_rest() -> None:
+    compositor = Compositor(640, 360)
+    compositor.arrange(grid(4))
+    for i in range(4):
+        compositor.show(f"u{i}", picture(RED))
+    compositor.compose()
+    drawn = compositor.drawn_cells
+    compositor.arrange(grid(4)[:3])
+    compositor.compose()
+    assert compositor.drawn_cells == drawn  # three stay, one is cleared
+    assert at(compositor, 480, 270) == BACKGROUND
+    compositor.arrange(grid(1))
+    compositor.compose()
+    assert close(at(compositor, 600, 340), RED)
+    compositor.arrange(())
+    compositor.compose()
+    assert at(compositor, 320, 180) == BACKGROUND
+
+
+def test_higher_cells_cover_lower_ones_whoever_moves() -> None:
+    compositor = Compositor(640, 360)
+    below, above = Cell("u0", "a", 0, 0, 640, 360, 0), Cell("u1", "b", 160, 90, 320, 180, 1)
+    compositor.arrange((below, above))
+    compositor.show("u0", picture(RED))
+    compositor.show("u1", picture(BLUE))
+    compositor.compose()
+    compositor.show("u0", picture(GREEN))
+    compositor.compose()
+    assert close(at(compositor, 320, 180), BLUE)
+    assert close(at(compositor, 20, 20), GREEN)
+    compositor.arrange((below,))
+    compositor.compose()
+    assert close(at(compositor, 320, 180), GREEN)
+    compositor.arrange((below, above))
+    compositor.show("u1", picture(RED))
+    compositor.compose()
+    assert close(at(compositor, 320, 180), RED)
+
+
+def test_without_a_picture_a_named_tile() -> None:
+    compositor = Compositor(640, 360)
+    compositor.arrange((Cell("u0", "ann", 0, 0, 320, 360), Cell(None, "bob", 320, 0, 320, 360)))
+    compositor.compose()
+    luma = planes_of(compositor.canvas)[0]
+    paper = named_tile("ann", 320, 360)[0][0, 0]
+    assert paper != BACKGROUND[0]
+    for x in (0, 320):
+        assert luma[5, x + 5] == paper
+        assert luma[150:210, x + 60 : x + 260].max() > 180  # letters in the middle
+        assert (luma[:100, x : x + 320] == paper).all()
+    compositor.show("u0", picture(RED))
+    compositor.compose()
+    compositor.show("u0", None)
+    compositor.compose()
+    assert luma[5, 5] == paper
+
+
+@pytest.mark.parametrize("name", ["x", "a rather long name that does not fit " * 3, "名前", ""])
+@pytest.mark.parametrize("size", [(640, 360), (2, 2), (40, 300)])
+def test_tiles_of_any_size_and_name(name: str, size: tuple[int, int]) -> None:
+    luma, u, v = named_tile(name, *size)
+    assert luma.shape == (size[1], size[0])
+    assert u.shape == v.shape == (size[1] // 2, size[0] // 2)
+
+
+def test_full_range_rgb_and_other_matrices_come_out_right() -> None:
+    def shown(frame: av.VideoFrame) -> Colour:
+        compositor = Compositor(640, 360)
+        compositor.arrange(grid(1))
+        compositor.show("u0", frame)
+        compositor.compose()
+        return at(compositor, 320, 180)
+
+    assert close(shown(picture((76, 85, 255), fmt="yuvj420p")), RED, 3)
+    full = picture((76, 85, 255))
+    full.color_range = 2  # AVCOL_RANGE_JPEG
+    assert close(shown(full), RED, 3)
+    hd = picture((63, 102, 240))
+    hd.colorspace, hd.color_range = 1, 1  # BT.709, limited
+    assert close(shown(hd), RED, 3)
+    rgb = av.VideoFrame.from_ndarray(np.full((180, 320, 3), (255, 0, 0), np.uint8), "rgb24")
+    assert close(shown(rgb), RED, 3)
+    assert close(shown(picture(RED, 640, 360)), RED, 0)
+
+
+@pytest.mark.parametrize(
+    ("source", "cell", "size"),
+    [((1280, 720), (640, 720), (640, 360)), ((720, 1280), (640, 720), (404, 720)), ((1, 4000), (640, 2), (2, 2))],
+)
+def test_fitted(source: tuple[int, int], cell: tuple[int, int], size: tuple[int, int]) -> None:
+    assert fitted(*source, *cell) == size

@@ -1,0 +1,149 @@
+"""The mixer by its samples: silence, sums, places, limits."""
+
+from __future__ import annotations
+
+import av
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from recorders.native.mixer import Mixer, Samples
+
+RATE = 48000
+
+
+def sound(pcm: Samples, rate: int = RATE) -> av.AudioFrame:
+    """A stereo frame of floats from (n, 2)."""
+    frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(pcm.reshape(1, -1)), "flt", "stereo")
+    frame.sample_rate = rate
+    return frame
+
+
+def constant(value: float, n: int) -> Samples:
+    return np.full((n, 2), value, np.float32)
+
+
+def tone(hz: float, seconds: float, amplitude: float = 1.0, rate: int = RATE) -> Samples:
+    wave = amplitude * np.sin(2 * np.pi * hz * np.arange(int(seconds * rate)) / rate)
+    return np.repeat(wave.astype(np.float32)[:, None], 2, axis=1)
+
+
+def strength(pcm: Samples, hz: float, rate: int = RATE) -> float:
+    """Amplitude of a frequency in the first channel."""
+    wave = np.exp(-2j * np.pi * hz * np.arange(len(pcm)) / rate)
+    return float(2 * abs((pcm[:, 0] * wave).mean()))
+
+
+def test_silence_where_nobody_speaks() -> None:
+    mixer = Mixer(RATE, 2)
+    block = mixer.read(1600)
+    assert block.shape == (1600, 2)
+    assert not block.any()
+
+
+def test_sums_at_the_right_place() -> None:
+    mixer = Mixer(RATE, 2)
+    mixer.add("a", sound(constant(0.25, 960)), 0.010)
+    mixer.add("b", sound(constant(0.5, 960)), 0.020)
+    out = mixer.read(4800)[:, 0]
+    assert not out[:480].any()
+    assert np.allclose(out[480:960], 0.25)
+    assert np.allclose(out[960:1440], 0.75)
+    assert np.allclose(out[1440:1920], 0.5)
+    assert not out[1920:].any()
+
+
+def test_below_full_scale_nothing_is_changed() -> None:
+    mixer = Mixer(RATE, 2)
+    pcm = tone(440, 0.5, 0.999)
+    mixer.add("a", sound(pcm), 0.0)
+    out = np.concatenate([mixer.read(1600) for _ in range(15)])
+    assert np.array_equal(out, pcm)
+
+
+def test_two_full_scale_tones_are_not_clipped() -> None:
+    mixer = Mixer(RATE, 2)
+    mixer.add("a", sound(tone(440, 1.0)), 0.5)
+    mixer.add("b", sound(tone(660, 1.0)), 0.5)
+    out = np.concatenate([mixer.read(1600) for _ in range(45)])
+    assert np.abs(out).max() <= 1.0
+    body = out[int(0.75 * RATE) : int(1.25 * RATE)]
+    assert (np.abs(body) >= 0.9999).mean() < 0.01  # peaks touch the ceiling; clipping would sit on it for a third
+    wanted = strength(body, 440)
+    assert 0.45 < wanted < 0.6
+    for hz in (220, 880, 1100, 1320, 1540):  # harmonics and products of clipping
+        assert strength(body, hz) < 0.02 * wanted
+    # No step in gain where the sound begins: the look-ahead has lowered it already.
+    assert np.abs(np.diff(out[:, 0])).max() < 0.2
+
+
+def test_gain_comes_back_after_a_peak() -> None:
+    mixer = Mixer(RATE, 1)
+    mixer.add("a", sound(constant(1.0, 4800)), 0.0)
+    mixer.add("b", sound(constant(1.0, 4800)), 0.0)
+    mixer.add("a", sound(constant(0.5, RATE)), 0.1)
+    out = np.concatenate([mixer.read(1600) for _ in range(33)])
+    assert np.allclose(out[-1600:], 0.5)
+
+
+def test_other_rates_and_layouts_arrive_at_the_output_rate() -> None:
+    mixer = Mixer(RATE, 2)
+    pcm = (tone(1000, 1.0, 0.5, 16000)[:, :1] * 32767).astype(np.int16).T
+    for i in range(50):
+        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(pcm[:, i * 320 : (i + 1) * 320]), "s16", "mono")
+        frame.sample_rate = 16000
+        mixer.add("a", frame, i * 0.02)
+    out = np.concatenate([mixer.read(1600) for _ in range(29)])
+    assert strength(out[4800:], 1000) == pytest.approx(0.5, abs=0.02)
+    assert np.array_equal(out[:, 0], out[:, 1])
+
+
+@settings(max_examples=50)
+@given(jitter=st.lists(st.floats(-0.009, 0.009), min_size=10, max_size=10), start=st.floats(0.03, 0.1))
+def test_jitter_leaves_no_gap(jitter: list[float], start: float) -> None:
+    mixer = Mixer(RATE, 2)
+    for i, off in enumerate(jitter):
+        mixer.add("a", sound(constant(0.5, 960)), start + i * 0.02 + off)
+    out = mixer.read(RATE)[:, 0]
+    heard = np.flatnonzero(out)
+    assert len(heard) == 9600
+    assert heard[-1] - heard[0] == 9599
+    assert np.allclose(out[heard], 0.5)
+
+
+def test_a_jump_places_anew_and_says_nothing_twice() -> None:
+    mixer = Mixer(RATE, 2)
+    mixer.add("a", sound(constant(0.5, 4800)), 0.0)
+    mixer.add("a", sound(constant(0.5, 4800)), 0.2)  # 100 ms later than expected: a gap
+    mixer.add("a", sound(constant(0.5, 4800)), 0.25)  # 50 ms early: the overlap is left out
+    out = mixer.read(RATE)[:, 0]
+    assert np.allclose(out[:4800], 0.5)
+    assert not out[4800:9600].any()
+    assert np.allclose(out[9600 : 9600 + 7200], 0.5)
+    assert not out[9600 + 7200 :].any()
+
+
+def test_late_sound_is_counted_and_its_rest_still_heard() -> None:
+    mixer = Mixer(RATE, 2)
+    mixer.read(4800)
+    mixer.add("a", sound(constant(0.5, 960)), 0.0)
+    mixer.add("b", sound(constant(0.5, 960)), 0.09)
+    out = mixer.read(4800)[:, 0]
+    assert mixer.late == 2
+    assert np.count_nonzero(out) == 480
+    assert np.allclose(out[:480], 0.5)
+
+
+def test_far_ahead_is_kept_within_the_ring() -> None:
+    mixer = Mixer(RATE, 2)
+    mixer.add("a", sound(constant(0.5, 960)), 100.0)
+    assert not mixer.read(4 * RATE).any()
+
+
+def test_start_is_an_absolute_sample() -> None:
+    mixer = Mixer(RATE, 1, start=10 * RATE)
+    mixer.add("a", sound(constant(0.5, 480)), 10.01)
+    out = mixer.read(1600)
+    assert mixer.position == 10 * RATE + 1600
+    assert np.flatnonzero(out[:, 0]).tolist() == list(range(480, 960))
