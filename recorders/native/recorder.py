@@ -100,7 +100,7 @@ class NativeRecorder:
             first_frame_at=self._renderer.first_frame_at,
             parts=parts,
             media_seconds=log.media_seconds,
-            bytes=log.bytes,
+            bytes=log.total_bytes,
             files=self._files[1],
             counters=counters,
         )

@@ -1,0 +1,170 @@
+"""Encoders of pictures and sound with the settings of a recording: libx264 or VP9, AAC or Opus."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any, cast
+
+import av
+import numpy as np
+from av.audio.codeccontext import AudioCodecContext
+from av.codec.context import Flags
+from av.video.codeccontext import VideoCodecContext
+from av.video.frame import PictureType
+
+from recorders.config import EncoderConfig
+from recorders.errors import InvalidSpec
+from recorders.log.cmaf import AudioTrack, VideoTrack
+from recorders.spec import AudioSpec, VideoSpec
+
+EncodedPicture = tuple[bytes, int, bool]  # data, picture number, keyframe
+EncodedSound = tuple[bytes, int, int]  # data, index of the first sample, samples
+
+_OPUS_RATE = 48000
+
+
+class VideoEncoder:
+    """yuv420p pictures of the spec's size in, packets out in order; no B-frames, one keyframe a part.
+
+    The picture may be overwritten as soon as `encode` returns.
+    """
+
+    def __init__(self, video: VideoSpec, config: EncoderConfig, part_seconds: float, codec: str = "h264") -> None:
+        self._context = cast(
+            VideoCodecContext, av.CodecContext.create({"h264": "libx264", "vp9": "libvpx-vp9"}[codec], "w")
+        )
+        context = self._context
+        context.width, context.height, context.pix_fmt = video.width, video.height, "yuv420p"
+        context.time_base = Fraction(1, video.frame_rate)
+        context.framerate = Fraction(video.frame_rate)
+        context.bit_rate = video.bitrate * 1000
+        context.gop_size = max(1, round(part_seconds * video.frame_rate))
+        context.thread_count = config.threads
+        context.color_range, context.colorspace, context.color_primaries, context.color_trc = 1, 1, 1, 1
+        context.flags |= Flags.global_header
+        if codec == "h264":
+            context.max_b_frames = 0
+            context.options = {
+                "preset": config.preset,
+                "profile": "high",
+                "forced-idr": "1",
+                "maxrate": str(video.bitrate * 1500),
+                "bufsize": str(video.bitrate * 2000),
+                "x264-params": "scenecut=0",
+                **({"tune": "zerolatency"} if config.zerolatency else {}),
+            }
+        else:
+            context.options = {
+                "deadline": "realtime",
+                "cpu-used": "8",
+                "lag-in-frames": "0",
+                "row-mt": "1",
+                "auto-alt-ref": "0",
+            }
+        context.open(strict=False)
+        self.track = VideoTrack(
+            cast(Any, codec), video.width, video.height, video.frame_rate, bytes(context.extradata or b"")
+        )
+
+    def encode(self, picture: av.VideoFrame, n: int, key: bool = False) -> list[EncodedPicture]:
+        """Encode picture number `n`; `key` forces a keyframe."""
+        picture.pts = n
+        picture.time_base = self._context.time_base
+        picture.pict_type = PictureType.I if key else PictureType.NONE
+        return self._out(self._context.encode(picture))
+
+    def flush(self) -> list[EncodedPicture]:
+        """What the encoder still holds."""
+        return self._out(self._context.encode(None))
+
+    @staticmethod
+    def _out(packets: list[av.Packet[Any]]) -> list[EncodedPicture]:
+        return [(bytes(packet), packet.pts or 0, packet.is_keyframe) for packet in packets]
+
+
+class AudioEncoder:
+    """PCM in, packets out; a packet's sample index is true: decoded, it begins with that sample of the input.
+
+    The first packet of either codec holds nothing but the encoder's own delay and is left out. Opus is always
+    48 kHz. Raises `InvalidSpec` for a rate that the codec does not have.
+    """
+
+    def __init__(self, audio: AudioSpec, codec: str = "aac") -> None:
+        self._context = cast(AudioCodecContext, av.CodecContext.create({"aac": "aac", "opus": "libopus"}[codec], "w"))
+        context = self._context
+        rate = _OPUS_RATE if codec == "opus" else audio.sample_rate
+        rates = context.codec.audio_rates or [rate]
+        if rate not in rates:
+            raise InvalidSpec(f"AAC has no sample rate of {rate} Hz; it has {', '.join(map(str, sorted(rates)))}.")
+        self._layout = "mono" if audio.channels == 1 else "stereo"
+        self._format = "flt" if codec == "opus" else "fltp"
+        context.sample_rate, context.layout, context.format = rate, self._layout, self._format
+        context.time_base = Fraction(1, rate)
+        context.bit_rate = audio.bitrate * 1000
+        context.flags |= Flags.global_header
+        context.open(strict=False)
+        extradata = bytearray(context.extradata or b"")
+        if codec == "opus":
+            extradata[10:12] = b"\0\0"  # pre-skip: what a player would skip is left out already
+        self.track = AudioTrack(cast(Any, codec), rate, audio.channels, bytes(extradata))
+        self._in_rate, self._rate, self._channels = audio.sample_rate, rate, audio.channels
+        self._resampler = av.AudioResampler(self._format, self._layout, rate) if rate != audio.sample_rate else None
+        self._pending = np.zeros((0, audio.channels), np.float32)
+        self._at: int | None = None
+        self._first = 0
+
+    def encode(self, pcm: np.ndarray[Any, np.dtype[Any]], sample: int) -> list[EncodedSound]:
+        """`pcm` is (n, channels), int16 or float32 in -1..1, at the spec's rate; `sample` is the absolute index of
+        its first sample and follows on from the last call."""
+        block = pcm.astype(np.float32) / 32768 if pcm.dtype == np.int16 else pcm.astype(np.float32, copy=False)
+        if self._at is None:
+            self._at = self._first = round(sample * self._rate / self._in_rate)
+        if self._resampler is not None:
+            block = self._resample(block)
+        self._pending = np.concatenate((self._pending, block))
+        size = self._context.frame_size
+        out: list[EncodedSound] = []
+        while len(self._pending) >= size:
+            out += self._encode_block(self._pending[:size])
+            self._pending = self._pending[size:]
+        return out
+
+    def flush(self) -> list[EncodedSound]:
+        """The rest, filled up with silence to a whole packet."""
+        out: list[EncodedSound] = []
+        if len(self._pending):
+            block = np.zeros((self._context.frame_size, self._channels), np.float32)
+            block[: len(self._pending)] = self._pending
+            self._pending = self._pending[:0]
+            out += self._encode_block(block)
+        return out + self._out(self._context.encode(None))
+
+    def _resample(self, block: np.ndarray[Any, np.dtype[Any]]) -> np.ndarray[Any, np.dtype[Any]]:
+        assert self._resampler is not None
+        frame = av.AudioFrame.from_ndarray(
+            np.ascontiguousarray(block.reshape(1, -1)), format="flt", layout=self._layout
+        )
+        frame.sample_rate = self._in_rate
+        blocks = [
+            (part.to_ndarray().T if self._format == "fltp" else part.to_ndarray().reshape(-1, self._channels))
+            for part in self._resampler.resample(frame)
+        ]
+        return np.concatenate(blocks) if blocks else np.zeros((0, self._channels), np.float32)
+
+    def _encode_block(self, block: np.ndarray[Any, np.dtype[Any]]) -> list[EncodedSound]:
+        data = block.T if self._format == "fltp" else block.reshape(1, -1)
+        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(data), format=self._format, layout=self._layout)
+        frame.sample_rate = self._rate
+        frame.time_base = Fraction(1, self._rate)
+        assert self._at is not None
+        frame.pts = self._at
+        self._at += len(block)
+        return self._out(self._context.encode(frame))
+
+    def _out(self, packets: list[av.Packet[Any]]) -> list[EncodedSound]:
+        size = self._context.frame_size
+        return [
+            (bytes(packet), packet.pts, packet.duration or size)
+            for packet in packets
+            if packet.pts is not None and packet.pts >= self._first
+        ]

@@ -1,0 +1,82 @@
+"""The index of a segment log: one JSON line an entry, in the order in which things became durable.
+
+Pure parsing and writing of lines; the file itself belongs to `segment_log`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """An attempt begins to write: its init section, and the part length (seconds) it plans."""
+
+    attempt: int
+    epoch: float  # Unix seconds of media time 0, the same for all attempts
+    init: str
+    bytes: int
+    sha256: str
+    part_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A closed part. `start` and `duration` are media seconds since the epoch."""
+
+    attempt: int
+    sequence: int
+    name: str
+    start: float
+    duration: float
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """What has become durable so far."""
+
+    attempts: tuple[Attempt, ...] = ()
+    parts: tuple[Part, ...] = ()
+
+    @property
+    def epoch(self) -> float | None:
+        return self.attempts[0].epoch if self.attempts else None
+
+    @property
+    def newest_attempt(self) -> int:
+        return max((entry.attempt for entry in self.attempts), default=0)
+
+    @property
+    def seconds(self) -> float:
+        """Recorded media, gaps left out."""
+        return sum(part.duration for part in self.parts)
+
+    def init_of(self, part: Part) -> Attempt:
+        return next(entry for entry in reversed(self.attempts) if entry.attempt == part.attempt)
+
+
+def line(entry: Attempt | Part) -> bytes:
+    """One entry as one line."""
+    kind = "attempt" if isinstance(entry, Attempt) else "part"
+    return (json.dumps({"kind": kind, **asdict(entry)}, separators=(",", ":")) + "\n").encode()
+
+
+def parse(lines: Iterable[bytes]) -> Index:
+    """The index in the lines; a line that is not whole (a write cut short) and what it would have told is left out."""
+    attempts: list[Attempt] = []
+    parts: list[Part] = []
+    for raw in lines:
+        try:
+            entry = json.loads(raw)
+            kind = entry.pop("kind")
+            if kind == "attempt":
+                attempts.append(Attempt(**entry))
+            elif kind == "part":
+                parts.append(Part(**entry))
+        except (ValueError, TypeError, KeyError, AttributeError):
+            continue
+    return Index(tuple(attempts), tuple(parts))
