@@ -68,7 +68,8 @@ class _Checker:
             if line != line.strip():
                 self.say(number, "white space around it (4.1)")
             if line.startswith("#EXT"):
-                self.tag(number, *(line.split(":", 1) + [""])[:2])
+                name, _, value = line.partition(":")
+                self.tag(number, name, value)
             elif line and not line.startswith("#"):
                 self.segment(number, line)
         self.whole()

@@ -82,10 +82,15 @@ class Pictures:
         return [slice(a, b) for a, b in itertools.pairwise(edges.tolist())]
 
     def area(self, span: slice, index: int) -> NDArray[np.bool_] | None:
-        """Where participant `index` is seen in most of those pictures, as a mask of the grid; None: nowhere."""
+        """Where participant `index` is seen in most of those pictures that are not white, as a mask of the grid.
+
+        None: nowhere.
+        """
         if span.start >= span.stop:
             return None
-        mask: NDArray[np.bool_] = (self.labels[span] == index).mean(axis=0) > 0.5
+        labels = self.labels[span]
+        coloured = np.maximum((labels != WHITE).sum(axis=0), len(labels) / 2)
+        mask: NDArray[np.bool_] = (labels == index).sum(axis=0) > 0.5 * coloured
         return mask if mask.mean() >= 0.002 else None
 
     def box(self, mask: NDArray[np.bool_]) -> Box:
@@ -135,8 +140,7 @@ class Pictures:
         moves: list[bool] = []
         for area, span in zip(areas, seconds, strict=True):
             times.extend(self.times[span])
-            for changes in self.changes[span]:
-                moves.append(area is None or bool(changes[area].any()))
+            moves.extend(area is None or bool(changes[area].any()) for changes in self.changes[span])
         return _spans(times, [not moved for moved in moves], at_least)
 
     def black(self, at_least: float) -> list[Span]:
