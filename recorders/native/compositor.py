@@ -19,12 +19,11 @@ from recorders.native.tile import named_tile
 Plane = npt.NDArray[np.uint8]
 Planes = tuple[Plane, Plane, Plane]
 
-# The canvas is BT.601 in limited range, which is what WebRTC's cameras send, tagged or not: converting between
-# colour matrices costs as much again as scaling twice.
-CANVAS_COLORSPACE = 6  # AVCOL_SPC_SMPTE170M
-CANVAS_RANGE = 1  # AVCOL_RANGE_MPEG
+# The canvas is BT.709 in limited range, as the encoder says of it (`recorders.encoder`).
+_BT709, _UNSPECIFIED, _BT601 = 1, 2, (5, 6)  # AVColorSpace
+# A picture that does not say has BT.601 below so many lines and BT.709 from there on, as players assume.
+_HD_HEIGHT = 720
 BACKGROUND = (16, 128, 128)
-_AS_CANVAS = (2, 5, 6)  # AVCOL_SPC_UNSPECIFIED, _BT470BG, _SMPTE170M: one matrix
 
 
 def planes_of(frame: av.VideoFrame) -> Planes:
@@ -55,8 +54,8 @@ class Compositor:
 
     def __init__(self, width: int, height: int) -> None:
         self.canvas = av.VideoFrame(width, height, "yuv420p")
-        self.canvas.colorspace = CANVAS_COLORSPACE
-        self.canvas.color_range = CANVAS_RANGE
+        self.canvas.colorspace = _BT709
+        self.canvas.color_range = ColorRange.MPEG
         self.drawn_cells = 0  # how many cells were drawn in all: what composing has cost
         self._planes = planes_of(self.canvas)
         self._views: list[_View] = []  # lowest first
@@ -138,8 +137,8 @@ class Compositor:
             width,
             height,
             "yuv420p",
-            src_colorspace=Colorspace.ITU601 if picture.colorspace in _AS_CANVAS else None,
-            dst_colorspace=Colorspace.ITU601,
+            src_colorspace=_matrix_of(picture),
+            dst_colorspace=Colorspace.ITU709,
             interpolation=Interpolation.FAST_BILINEAR if fast else Interpolation.BILINEAR,
             src_color_range=_range_of(picture),
             dst_color_range=ColorRange.MPEG,
@@ -168,6 +167,17 @@ def fitted(width: int, height: int, cell_width: int, cell_height: int) -> tuple[
 
 def _even_at_least_2(value: float, limit: int) -> int:
     return min(limit, max(2, 2 * round(value / 2)))
+
+
+def _matrix_of(picture: av.VideoFrame) -> Colorspace | None:
+    """None where the picture's own tag serves."""
+    if picture.format.is_rgb:
+        return None
+    if picture.colorspace in _BT601:
+        return Colorspace.ITU601
+    if picture.colorspace == _UNSPECIFIED:
+        return Colorspace.ITU601 if picture.height < _HD_HEIGHT else Colorspace.ITU709
+    return None
 
 
 def _range_of(picture: av.VideoFrame) -> ColorRange:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 Plane = npt.NDArray[np.uint8]
 
-# BT.601, limited range: a dark blue-grey with near-white letters.
+# BT.709, limited range: a dark blue-grey with near-white letters.
 _PAPER = (52, 134, 124)
 _INK = 220
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import av
 import numpy as np
 import numpy.typing as npt
+from av.video.reformatter import ColorRange, Colorspace
 
 from recorders.sources.base import Sink
 from recorders.spec import ChannelSpec
@@ -102,8 +103,8 @@ class _Performer:
     def __init__(self, i: int, name: str) -> None:
         self.name = name
         red, green, blue = colorsys.hsv_to_rgb(i * 0.381966 % 1, 0.65, 0.75)  # golden angle: far from all before
-        y = 0.299 * red + 0.587 * green + 0.114 * blue
-        self._colour = (round(16 + 219 * y), round(128 + 126.4 * (blue - y)), round(128 + 159.7 * (red - y)))
+        y = 0.2126 * red + 0.7152 * green + 0.0722 * blue  # BT.709, which is the canvas' own
+        self._colour = (round(16 + 219 * y), round(128 + 120.7 * (blue - y)), round(128 + 142.2 * (red - y)))
         self._luma = np.full((HEIGHT, WIDTH), self._colour[0], np.uint8)
         self._luma[_lettering(name) > 127] = 235
         octave, step = divmod(i, len(_SEMITONES))
@@ -112,6 +113,7 @@ class _Performer:
     def picture(self, tick: int) -> av.VideoFrame:
         """The name on the colour, above it a light bar that crosses in 4 s."""
         frame = av.VideoFrame(WIDTH, HEIGHT, "yuv420p")
+        frame.colorspace, frame.color_range = Colorspace.ITU709, ColorRange.MPEG
         planes = [np.frombuffer(memoryview(p), np.uint8).reshape(-1, p.line_size)[:, : p.width] for p in frame.planes]
         planes[0][:] = self._luma
         planes[1][:] = self._colour[1]

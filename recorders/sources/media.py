@@ -44,7 +44,8 @@ class MediaSource:
     async def run(self, sink: Sink) -> None:
         """Play every URL to its end. Who cannot be opened is absent and counted (`sources_failed`).
 
-        Raises `Refused` when no URL is configured for those who are asked for, `Lost` when none can be opened or all broke off.
+        Raises `Refused` when no URL is configured for those who are asked for, `Lost` when none can be opened or
+        all broke off.
         """
         if not self._urls:
             raise Refused(f"No media URL is configured for the requested users of channel {self._channel}.")
@@ -152,9 +153,9 @@ class _Player:
             due = self._due(at, container)
             if self._ended.wait(max(0.0, due - _AHEAD_S - time.monotonic())):
                 break
+            end = max(end, due + float((packet.duration or 0) * packet.time_base))
             for frame in track.frames(packet, due - at):
                 self._sink.encoded(self._user, track.kind, frame)
-            end = max(end, due + float((packet.duration or 0) * packet.time_base))
         return end
 
     def _due(self, at: float, container: InputContainer) -> float:

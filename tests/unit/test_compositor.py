@@ -10,12 +10,14 @@ from recorders.native.compositor import BACKGROUND, Compositor, fitted, planes_o
 from recorders.native.layout import Cell, Seat, arrange
 from recorders.native.tile import named_tile
 
-RED, GREEN, BLUE = (81, 90, 240), (145, 54, 34), (41, 240, 110)
+RED, GREEN, BLUE = (63, 102, 240), (173, 42, 26), (32, 240, 118)  # BT.709, limited range
 Colour = tuple[int, int, int]
 
 
 def picture(colour: Colour, width: int = 320, height: int = 180, fmt: str = "yuv420p") -> av.VideoFrame:
+    """Tagged as the canvas is."""
     frame = av.VideoFrame(width, height, fmt)
+    frame.colorspace, frame.color_range = 1, 1
     for plane, value in zip(planes_of(frame), colour, strict=True):
         plane[:] = value
     return frame
@@ -150,13 +152,19 @@ def test_full_range_rgb_and_other_matrices_come_out_right() -> None:
         compositor.compose()
         return at(compositor, 320, 180)
 
-    assert close(shown(picture((76, 85, 255), fmt="yuvj420p")), RED, 3)
-    full = picture((76, 85, 255))
-    full.color_range = 2  # AVCOL_RANGE_JPEG
-    assert close(shown(full), RED, 3)
-    hd = picture((63, 102, 240))
-    hd.colorspace, hd.color_range = 1, 1  # BT.709, limited
-    assert close(shown(hd), RED, 3)
+    def tagged(colour: Colour, colorspace: int, color_range: int, height: int = 180) -> av.VideoFrame:
+        frame = picture(colour, 320, height)
+        frame.colorspace, frame.color_range = colorspace, color_range
+        return frame
+
+    sd, sd_full = (81, 90, 240), (76, 85, 255)
+    assert close(shown(tagged(sd, 6, 1)), RED, 3)  # SMPTE 170M
+    assert close(shown(tagged(sd, 2, 0)), RED, 3)  # nothing said, small: BT.601
+    assert close(shown(tagged(RED, 2, 0, height=720)), RED, 3)  # nothing said, large: BT.709
+    assert close(shown(tagged(sd_full, 6, 2)), RED, 3)  # full range
+    jpeg = picture(sd_full, fmt="yuvj420p")
+    jpeg.colorspace, jpeg.color_range = 5, 2
+    assert close(shown(jpeg), RED, 3)
     rgb = av.VideoFrame.from_ndarray(np.full((180, 320, 3), (255, 0, 0), np.uint8), "rgb24")
     assert close(shown(rgb), RED, 3)
     assert close(shown(picture(RED, 640, 360)), RED, 0)
