@@ -83,7 +83,7 @@ class Mixer:
 
     def read(self, n: int) -> Samples:
         """The next `n` samples as (n, channels) within -1..1; silence where nobody spoke."""
-        if self._filled <= self.position:
+        if n == 0 or self._filled <= self.position:
             self.position += n
             self._gain = min(1.0, self._gain + RELEASE_PER_S * n / self.sample_rate)
             return np.zeros((n, self.channels), np.float32)

@@ -22,7 +22,7 @@ from recorders.sources.base import EncodedFrame, Kind, Sink
 from recorders.spec import ChannelSpec
 
 _READ_TIMEOUT_S = 5.0
-# Packets go out this far ahead of their time, so that a thread wakes some ten times a second, not for each.
+# Packets go out up to this far ahead of their time, so that a thread wakes some ten times a second, not for each.
 _AHEAD_S = 0.1
 # A live stream that lags more than this behind its first packet has stalled: its clock is set anew.
 _STALLED_S = 0.2
@@ -151,7 +151,8 @@ class _Player:
             track = tracks[packet.stream_index]
             at = float(packet.dts * packet.time_base)
             due = self._due(at, container)
-            if self._ended.wait(max(0.0, due - _AHEAD_S - time.monotonic())):
+            ahead = due - time.monotonic()
+            if ahead > _AHEAD_S and self._ended.wait(ahead):
                 break
             end = max(end, due + float((packet.duration or 0) * packet.time_base))
             for frame in track.frames(packet, due - at):

@@ -40,6 +40,8 @@ def test_silence_where_nobody_speaks() -> None:
     block = mixer.read(1600)
     assert block.shape == (1600, 2)
     assert not block.any()
+    mixer.add("a", sound(constant(0.5, 960)), 0.1)
+    assert mixer.read(0).shape == (0, 2)
 
 
 def test_sums_at_the_right_place() -> None:
