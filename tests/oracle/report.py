@@ -52,15 +52,17 @@ class User:
 
     @property
     def drift(self) -> float:
-        """Milliseconds by which the offset grows in a minute; 0 with fewer than four offsets."""
+        """Milliseconds by which the offset grows in a minute (Theil-Sen, so that a single jump by one picture does
+        not count); 0 with fewer than four offsets."""
         if len(self.offsets) < 4:
             return 0.0
-        t, offset = np.array(self.offsets).T
-        return float(np.polyfit(t, offset, 1)[0]) * 60
+        t, offset = np.array(self.offsets[:: 1 + len(self.offsets) // 500]).T
+        first, second = np.triu_indices(len(t), 1)
+        return float(np.median((offset[second] - offset[first]) / (t[second] - t[first]))) * 60
 
     @property
     def drift_total(self) -> float:
-        """Milliseconds by which the offset grows from the first to the last flash, by the line through all."""
+        """Milliseconds by which the offset grows from the first to the last flash, at that slope."""
         return self.drift / 60 * (self.offsets[-1][0] - self.offsets[0][0]) if self.offsets else 0.0
 
 

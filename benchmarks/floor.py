@@ -1,0 +1,65 @@
+"""The least that compositing can cost: decoding the clips and encoding one picture, with nothing in between.
+
+Run as a program, so that it is alone in its process: `python -m benchmarks.floor SECONDS CLIP...` prints the
+CPU-seconds a second of both.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import av
+import numpy as np
+
+from benchmarks.clips import FRAME_RATE
+from benchmarks.composite import HEIGHT, WIDTH, places, scaled_luma
+from recorders.config import EncoderConfig
+from recorders.encoder import VideoEncoder
+from recorders.spec import VideoSpec
+
+_WARM = 30
+_KEPT = 120  # ideal pictures, encoded over and over
+
+
+def measure(clips: Sequence[Path], seconds: float) -> tuple[float, float]:
+    """CPU-seconds a second to decode and to encode, both in real time in this thread."""
+    encoder = VideoEncoder(VideoSpec(WIDTH, HEIGHT, FRAME_RATE, 1000), EncoderConfig(), 2.0)
+    pictures = _composites(clips)
+    decoders = [_decoded(clip) for clip in clips]
+    decoding = encoding = 0.0
+    count = _WARM + round(seconds * FRAME_RATE)
+    begun = time.monotonic()
+    for n in range(count):
+        time.sleep(max(0.0, begun + n / FRAME_RATE - time.monotonic()))
+        before = time.thread_time()
+        for decoder in decoders:
+            next(decoder)
+        between = time.thread_time()
+        encoder.encode(pictures[n % len(pictures)], n)
+        if n >= _WARM:
+            decoding += between - before
+            encoding += time.thread_time() - between
+    return decoding / seconds, encoding / seconds
+
+
+def _decoded(clip: Path) -> Iterator[av.VideoFrame]:
+    with av.open(str(clip)) as media:
+        media.streams.video[0].codec_context.thread_count = 1
+        yield from media.decode(video=0)
+
+
+def _composites(clips: Sequence[Path]) -> list[av.VideoFrame]:
+    canvases = [np.full((HEIGHT * 3 // 2, WIDTH), 128, np.uint8) for _ in range(_KEPT)]
+    for canvas in canvases:
+        canvas[:HEIGHT] = 16
+    for clip, place in zip(clips, places(len(clips)), strict=True):
+        for n, luma in scaled_luma(clip, place.width, place.height, set(range(_KEPT))):
+            canvases[n][place.inside] = luma
+    return [av.VideoFrame.from_ndarray(canvas, "yuv420p") for canvas in canvases]
+
+
+if __name__ == "__main__":
+    print(*measure([Path(name) for name in sys.argv[2:]], float(sys.argv[1])))

@@ -1,0 +1,82 @@
+"""Native recordings of 1 to 9 users at 720p30 against ffmpeg and GStreamer doing the same from the same files."""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks.clips import moving
+from benchmarks.composite import Seen, judge
+from benchmarks.native_ways import WAYS, Way
+from benchmarks.need import require
+from benchmarks.table import Table
+from benchmarks.tree import ROOT, running
+
+# Start-up, at the end of which every way has been at full rate for a while.
+_WARM_S = 3.0
+
+
+def run(quick: bool) -> list[Table]:
+    """CPU and quality of every way."""
+    require("ffmpeg", "gst-launch-1.0", *(f"gst:{name}" for name in ("compositor", "matroskademux", "x264enc")))
+    require("gst:h264parse", "gst:avdec_h264")
+    counts, runs, window = ((2, 4), 1, 4.0) if quick else ((1, 2, 4, 9), 3, 6.0)
+    table = Table(
+        "Native: 720p30, 1000 kbit/s, CPU-seconds per recorded second",
+        ["users", *(way.name for way in WAYS), "to ffmpeg", "to GStreamer", "decode + encode only"]
+        + [f"SSIM {way.name}" for way in WAYS]
+        + [f"smooth {way.name}" for way in WAYS],
+        f"Median of {runs} runs of {window:.0f} s in the steady state, the ways taking turns; the whole process tree. "
+        "All read the same H.264 + Opus files in real time, scale bilinearly and encode with the same x264 settings in "
+        "one thread. SSIM: luma against the ideal composite of the same source pictures. Smooth: pictures that show "
+        "the next source picture.",
+    )
+    for users in counts:
+        clips = moving(users, seconds=30)
+        rates: dict[str, list[float]] = {way.name: [] for way in WAYS}
+        seen: dict[str, Seen] = {}
+        for turn in range(runs):
+            for way in WAYS:
+                rate, found = _record(way, clips, window, look=turn == 0)
+                rates[way.name].append(rate)
+                if found is not None:
+                    seen[way.name] = found
+        median = {name: statistics.median(values) for name, values in rates.items()}
+        floor = _floor(clips, window)
+        table.add(
+            str(users),
+            *(f"{median[way.name]:.3f}" for way in WAYS),
+            *(f"{median['ours'] / median[name]:.2f}x" for name in ("ffmpeg", "GStreamer")),
+            f"{floor[0]:.3f} + {floor[1]:.3f}",
+            *(f"{seen[way.name].ssim:.4f}" for way in WAYS),
+            *(f"{100 * seen[way.name].smooth:.1f} %" for way in WAYS),
+        )
+    return [table]
+
+
+def _record(way: Way, clips: Sequence[Path], window: float, *, look: bool) -> tuple[float, Seen | None]:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        with running(way.command(clips, folder), folder / "log.txt") as tree:
+            time.sleep(_WARM_S)
+            rate = tree.cpu_rate(window)
+            tree.stop()
+        return rate, judge(folder / way.output, clips, after=_WARM_S) if look else None
+
+
+def _floor(clips: Sequence[Path], seconds: float) -> tuple[float, float]:
+    said = subprocess.run(
+        [sys.executable, "-m", "benchmarks.floor", str(seconds), *map(str, clips)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    ).stdout
+    decoding, encoding = map(float, said.split())
+    return decoding, encoding
