@@ -1,0 +1,140 @@
+"""Chromium, launched by playwright for one recording: which one, with which flags, and what its end means.
+
+Its profile is empty and goes with it. The browser ends with this process, however that ends: playwright's driver
+holds the browser by a pipe and ends when our end of its own pipe closes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import secrets
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from recorders.config import WebConfig
+from recorders.errors import Lost, RecorderError
+from recorders.spec import VideoSpec
+
+if TYPE_CHECKING:
+    from playwright.async_api import Browser as Chromium
+    from playwright.async_api import Page, Playwright
+
+_ON_PATH = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
+_CLOSE_TIMEOUT_S = 3.0
+
+_FLAGS = (
+    "--headless=new",  # the old headless, and the headless shell, refuse getDisplayMedia
+    "--autoplay-policy=no-user-gesture-required",
+    "--block-new-web-contents",  # no pop-ups
+    "--disable-audio-output",  # the page plays to nowhere, at 48 kHz: no sound card and no sound server is asked
+    "--disable-background-timer-throttling",
+    "--disable-backgrounding-occluded-windows",
+    "--disable-renderer-backgrounding",
+    "--disable-notifications",
+    "--hide-scrollbars",
+)
+_WEB_GL = ("--use-angle=swiftshader-webgl", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist")
+_NO_WEB_GL = ("--disable-gpu", "--disable-3d-apis")
+# Of playwright's own arguments, those that do not fit.
+_DROPPED = ("--mute-audio", "--headless", "--headless=old", "--enable-unsafe-swiftshader")
+
+
+def find_chromium(config: WebConfig, playwrights_own: str) -> str:
+    """Path of the browser to use. Raises `RecorderError` when there is none."""
+    if config.chromium_path is not None:
+        if shutil.which(config.chromium_path) is None:
+            raise RecorderError(f"The browser of setting web.chromium_path, {config.chromium_path}, does not exist.")
+        return config.chromium_path
+    if Path(playwrights_own).is_file():
+        return playwrights_own
+    found = next(filter(None, map(shutil.which, _ON_PATH)), None)
+    if found is None:
+        raise RecorderError(
+            "No Chromium is installed on this node: install the package chromium, or run `playwright install chromium`."
+        )
+    return found
+
+
+class Browser:
+    """A browser with two tabs: the page under record, and the recorder's own."""
+
+    def __init__(self, config: WebConfig, video: VideoSpec, web_gl: bool) -> None:
+        self._config = config
+        self._video = video
+        self._web_gl = web_gl
+        self._playwright: Playwright | None = None
+        self._chromium: Chromium | None = None
+        self.title = f"under record {secrets.token_hex(8)}"
+        self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def launch(self) -> None:
+        """Start it. Raises `RecorderError`."""
+        from playwright.async_api import Error, async_playwright
+
+        self._playwright = await async_playwright().start()
+        path = find_chromium(self._config, self._playwright.chromium.executable_path)
+        width, height = self._video.width, self._video.height
+        try:
+            self._chromium = await self._playwright.chromium.launch(
+                executable_path=path,
+                headless=True,
+                chromium_sandbox=self._config.sandbox,
+                ignore_default_args=list(_DROPPED),
+                args=[
+                    *_FLAGS,
+                    *(_WEB_GL if self._web_gl else _NO_WEB_GL),
+                    f"--auto-select-tab-capture-source-by-title={self.title}",
+                    f"--window-size={width},{height}",
+                ],
+                timeout=self._config.launch_timeout_s * 1000,
+                handle_sigint=False,
+                handle_sigterm=False,
+                handle_sighup=False,
+            )
+        except Error as error:
+            root = " (as root the sandbox must be off)" if self._config.sandbox and os.geteuid() == 0 else ""
+            raise Lost(f"The browser {path} did not start{root}: {_first_line(error)}.") from error
+        self._chromium.on("disconnected", lambda _: self._lose("The browser was closed or crashed."))
+
+    async def subject(self) -> Page:
+        """The tab to record, blank, with a title of our own by which the capture finds it."""
+        page = await self._tab(self._video.width, self._video.height)
+        page.on("crash", lambda _: self._lose("The page crashed in the browser."))
+        page.on("close", lambda _: self._lose("The page closed itself."))
+        await page.evaluate("title => { document.title = title }", self.title)
+        return page
+
+    async def recorder(self) -> Page:
+        """The recorder's own tab, out of the page's reach: nothing is shared between the two."""
+        return await self._tab(320, 180)
+
+    async def close(self) -> None:
+        """End it, within a bound."""
+        self.lost.cancel() if not self.lost.done() else self.lost.exception()
+        with contextlib.suppress(Exception):
+            async with asyncio.timeout(_CLOSE_TIMEOUT_S):
+                if self._chromium is not None:
+                    await self._chromium.close()
+        with contextlib.suppress(Exception):
+            async with asyncio.timeout(_CLOSE_TIMEOUT_S):
+                if self._playwright is not None:
+                    await self._playwright.stop()
+
+    async def _tab(self, width: int, height: int) -> Page:
+        if self._chromium is None:
+            raise Lost("The browser is not running.")
+        context = await self._chromium.new_context(
+            viewport={"width": width, "height": height}, device_scale_factor=1, accept_downloads=False
+        )
+        return await context.new_page()
+
+    def _lose(self, sentence: str) -> None:
+        if not self.lost.done():
+            self.lost.set_exception(Lost(sentence))
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0].rstrip(".")

@@ -1,0 +1,361 @@
+"use strict";
+// The recorder's own page: captures another tab of this browser with its sound, puts its pictures on a steady
+// clock, encodes them and sends everything to the recorder. What the messages are: link.py.
+// All times here are milliseconds of performance.now().
+
+const VIDEO = 1;
+const AUDIO = 2;
+const PINGS = 12;
+const AUDIO_BATCH_MS = 100;
+const TICK_MS = 50;
+const STATUS_MS = 1000;
+// A slot that has no picture this long after its time repeats the last one. Capture takes 5 to 30 ms.
+const HOLD_MS = 120;
+// How long to wait for a captured picture of a page that has loaded: newer than its last paint, or any of it.
+const LAST_PAINT_MS = 80;
+const ANY_PAINT_MS = 1000;
+// Sound whose timestamps jump by more than this is a gap, not jitter of the timestamps.
+const AUDIO_JITTER_MS = 5;
+// More than this unsent means that the recorder does not read any more.
+const UNSENT_LIMIT = 64 * 1024 * 1024;
+
+const socket = new WebSocket(`ws://${location.host}${location.pathname}/socket`);
+socket.binaryType = "arraybuffer";
+const connected = new Promise((resolve) => socket.addEventListener("open", resolve));
+const tell = (type, rest = {}) => socket.readyState === WebSocket.OPEN && socket.send(JSON.stringify({ type, ...rest }));
+const fail = (error) => tell("error", { message: String(error && error.message || error) });
+
+const handlers = {};
+socket.addEventListener("message", ({ data }) => {
+  const message = JSON.parse(data);
+  handlers[message.type]?.(message);
+});
+
+/** The recorder's monotonic clock minus performance.now(), by the quickest of a few round trips. */
+async function monotonicOffset() {
+  let best = { trip: Infinity, offset: 0 };
+  for (let i = 0; i < PINGS; i++) {
+    const sent = performance.now();
+    const pong = new Promise((resolve) => (handlers.pong = resolve));
+    tell("ping");
+    const { monotonic } = await pong;
+    const now = performance.now();
+    if (now - sent < best.trip) best = { trip: now - sent, offset: monotonic - (sent + now) / 2 };
+  }
+  return best.offset;
+}
+
+/**
+ * Maps a track's timestamps (microseconds) to performance.now(). Chromium stamps pictures with the machine's
+ * monotonic clock and sound with this document's; on any other clock, the quickest arrival so far counts.
+ */
+class CaptureClock {
+  constructor(offset) {
+    this.candidates = [0, offset];
+    this.offset = undefined;
+    this.known = false;
+  }
+
+  map(timestamp) {
+    const stamp = timestamp / 1000;
+    const now = performance.now();
+    if (this.offset === undefined) {
+      const fit = this.candidates.find((offset) => Math.abs(now - (stamp - offset)) < 1000);
+      this.known = fit !== undefined;
+      this.offset = this.known ? fit : stamp - now;
+    }
+    if (!this.known) this.offset = Math.max(this.offset, stamp - now);
+    return stamp - this.offset;
+  }
+}
+
+/**
+ * Puts pictures into slots of equal length: slot n begins at origin + n * period. A picture goes to the nearest
+ * slot, or to the next if that one is taken; a slot without a picture repeats the last one.
+ */
+class Slots {
+  constructor(frameRate, emit) {
+    this.period = 1000 / frameRate;
+    this.emit = emit; // (picture, n, repeated)
+    this.origin = undefined;
+    this.next = 0; // the first slot not emitted yet
+    this.last = null; // the picture of the slot before it
+    this.waiting = null; // a picture that has a slot but could still lose it
+    this.slot = 0;
+    this.counters = { frames: 0, frames_repeated: 0, frames_dropped: 0, frames_late: 0 };
+  }
+
+  begin(origin) {
+    this.origin = origin;
+    this.slot = 0;
+  }
+
+  add(picture, time) {
+    if (this.origin === undefined || !this.waiting) {
+      this.waiting?.close();
+      this.waiting = picture;
+      this.slot = this.origin === undefined ? 0 : Math.max(this.next, this.nearest(time));
+      return;
+    }
+    let slot = this.nearest(time);
+    if (slot < this.next) {
+      this.counters.frames_late++;
+      slot = this.next;
+    }
+    if (slot <= this.slot) {
+      const phase = (time - this.origin) / this.period;
+      if (this.slot > this.next) this.slot--; // the slot before is free: both are shown
+      else if (phase >= this.slot && slot === this.slot) slot++; // a little late rather than not at all
+      else {
+        this.counters.frames_dropped++;
+        this.waiting.close();
+        this.waiting = picture;
+        return;
+      }
+    }
+    this.flush();
+    this.waiting = picture;
+    this.slot = Math.max(slot, this.next);
+  }
+
+  /** Fill every slot that began before `time`. */
+  fill(time) {
+    const end = Math.floor((time - this.origin) / this.period) + 1;
+    if (this.waiting && this.slot < end) this.flush();
+    if (this.last) this.repeat(this.waiting ? Math.min(end, this.slot) : end);
+  }
+
+  nearest(time) {
+    return Math.round((time - this.origin) / this.period);
+  }
+
+  flush() {
+    if (this.last) this.repeat(this.slot);
+    else this.slot = this.next;
+    this.last?.close();
+    this.last = this.waiting;
+    this.waiting = null;
+    this.put(false);
+  }
+
+  repeat(end) {
+    while (this.next < end) this.put(true);
+  }
+
+  put(repeated) {
+    this.counters.frames++;
+    if (repeated) this.counters.frames_repeated++;
+    this.emit(this.last, this.next++, repeated);
+  }
+
+  close() {
+    this.waiting?.close();
+    this.last?.close();
+    this.waiting = this.last = null;
+  }
+}
+
+/** Encoded pictures to the recorder: u8 VIDEO, u8 key, u16 0, u32 slot, data (little endian). */
+class Pictures {
+  constructor(config, frameRate, keyEvery) {
+    this.frameRate = frameRate;
+    this.keyEvery = keyEvery;
+    this.lost = 0;
+    this.encoder = new VideoEncoder({ output: (chunk, meta) => this.send(chunk, meta), error: fail });
+    this.encoder.configure(config);
+  }
+
+  encode(picture, n) {
+    const key = n % this.keyEvery === 0;
+    if (!key && this.encoder.encodeQueueSize > this.frameRate) {
+      this.lost++;
+      return;
+    }
+    const timestamp = Math.round((n * 1e6) / this.frameRate);
+    const stamped = new VideoFrame(picture, { timestamp, duration: Math.round(1e6 / this.frameRate) });
+    this.encoder.encode(stamped, { keyFrame: key });
+    stamped.close();
+  }
+
+  send(chunk, meta) {
+    const description = meta?.decoderConfig?.description;
+    if (description) {
+      const bytes = new Uint8Array(ArrayBuffer.isView(description) ? description.buffer : description);
+      tell("video", { description: btoa(String.fromCharCode(...bytes)) });
+    }
+    const message = new Uint8Array(8 + chunk.byteLength);
+    message[0] = VIDEO;
+    message[1] = chunk.type === "key" ? 1 : 0;
+    new DataView(message.buffer).setUint32(4, Math.round((chunk.timestamp * this.frameRate) / 1e6), true);
+    chunk.copyTo(message.subarray(8));
+    if (socket.bufferedAmount > UNSENT_LIMIT) {
+      fail("The recorder does not take the browser's pictures any more");
+      socket.close();
+    } else socket.send(message);
+  }
+}
+
+/** Sound to the recorder: u8 AUDIO, u8 channels, u16 0, u32 Hz, f64 seconds since the origin, planes of f32. */
+class Sound {
+  constructor(origin) {
+    this.origin = origin;
+    this.reset();
+  }
+
+  reset() {
+    this.blocks = [];
+    this.samples = 0;
+  }
+
+  add(data, time) {
+    const { numberOfFrames: samples, numberOfChannels: channels, sampleRate } = data;
+    const expected = this.start + (this.samples / this.sampleRate) * 1000;
+    const follows = this.channels === channels && this.sampleRate === sampleRate;
+    if (this.samples && !(follows && Math.abs(time - expected) < AUDIO_JITTER_MS)) this.flush();
+    if (!this.samples) Object.assign(this, { start: time, channels, sampleRate });
+    const planes = [];
+    for (let planeIndex = 0; planeIndex < channels; planeIndex++) {
+      const plane = new Float32Array(samples);
+      data.copyTo(plane, { planeIndex, format: "f32-planar" });
+      planes.push(plane);
+    }
+    this.blocks.push(planes);
+    this.samples += samples;
+    if ((this.samples / sampleRate) * 1000 >= AUDIO_BATCH_MS) this.flush();
+  }
+
+  flush() {
+    if (!this.samples) return;
+    const message = new ArrayBuffer(16 + 4 * this.channels * this.samples);
+    const header = new DataView(message);
+    header.setUint8(0, AUDIO);
+    header.setUint8(1, this.channels);
+    header.setUint32(4, this.sampleRate, true);
+    header.setFloat64(8, (this.start - this.origin) / 1000, true);
+    const payload = new Float32Array(message, 16);
+    for (let channel = 0; channel < this.channels; channel++) {
+      let at = channel * this.samples;
+      for (const planes of this.blocks) {
+        payload.set(planes[channel], at);
+        at += planes[channel].length;
+      }
+    }
+    socket.send(message);
+    this.reset();
+  }
+}
+
+async function drain(track, take) {
+  const reader = new MediaStreamTrackProcessor({ track }).readable.getReader();
+  for (;;) {
+    const { value, done } = await reader.read();
+    if (done) return;
+    take(value);
+  }
+}
+
+async function supported(configs) {
+  for (const config of configs) {
+    try {
+      if ((await VideoEncoder.isConfigSupported(config)).supported) return config;
+    } catch {
+      // A codec string that this browser does not know.
+    }
+  }
+  return null;
+}
+
+/** Called once by the recorder, with what `recorder.py` calls options. */
+async function start(options) {
+  try {
+    const choice = options.configs.length ? supported(options.configs) : null;
+    const stream = await navigator.mediaDevices.getDisplayMedia({
+      video: { width: options.width, height: options.height, frameRate: options.frameRate },
+      audio: {
+        echoCancellation: false,
+        noiseSuppression: false,
+        autoGainControl: false,
+        suppressLocalAudioPlayback: true,
+        channelCount: 2,
+        sampleRate: options.sampleRate,
+      },
+      systemAudio: "exclude",
+      surfaceSwitching: "exclude",
+    });
+    await connected;
+    tell("selected");
+    await record(stream, await choice, options);
+  } catch (error) {
+    await connected;
+    fail(error);
+  }
+}
+
+async function record(stream, config, options) {
+  const [video] = stream.getVideoTracks();
+  const [audio] = stream.getAudioTracks();
+  if (options.configs.length && !config) throw new Error("it has no video encoder for this size");
+  const offset = await monotonicOffset();
+  const pictures = config && new Pictures(config, options.frameRate, options.keyEvery);
+  const slots = config && new Slots(options.frameRate, (picture, n) => pictures.encode(picture, n));
+  let sound = null;
+  let captured = -Infinity; // time of the newest picture
+  let enough = Infinity; // the recording begins with the first picture captured at or after this
+  const begin = () => {
+    if (sound) return;
+    enough = Infinity;
+    const origin = performance.now();
+    slots?.begin(origin);
+    sound = new Sound(origin);
+    tell("begun", { monotonic: (origin + offset) / 1000 });
+    if (slots) setInterval(() => slots.fill(performance.now() - HOLD_MS), TICK_MS);
+    setInterval(status, STATUS_MS);
+  };
+  const status = () => 
+    tell("status", {
+      seconds: sound ? (performance.now() - sound.origin) / 1000 : 0,
+      counters: slots && { ...slots.counters, frames_lost: pictures.lost },
+    });
+  const stop = async () => {
+    const end = performance.now();
+    stream.getTracks().forEach((track) => (track.onended = null));
+    if (slots?.origin !== undefined) {
+      slots.fill(end);
+      await pictures.encoder.flush();
+    }
+    sound?.flush();
+    status();
+    tell("done", { seconds: sound ? (end - sound.origin) / 1000 : 0 });
+  };
+
+  for (const track of [video, audio]) {
+    if (track) track.onended = () => tell("ended");
+  }
+  if (slots) {
+    const clock = new CaptureClock(offset);
+    drain(video, (picture) => {
+      captured = clock.map(picture.timestamp);
+      slots.add(picture, captured);
+      if (captured >= enough) begin();
+    }).catch(fail);
+  }
+  if (audio) {
+    const clock = new CaptureClock(offset);
+    drain(audio, (data) => {
+      const time = clock.map(data.timestamp);
+      sound?.add(data, time);
+      data.close();
+    }).catch(fail);
+  }
+  handlers.stop = () => stop().catch(fail);
+  handlers.go = ({ painted, shown }) => {
+    const want = (time) => {
+      enough = time - performance.timeOrigin;
+      if (!slots || captured >= enough) begin();
+    };
+    want(painted);
+    setTimeout(() => sound || want(shown), LAST_PAINT_MS);
+    setTimeout(begin, ANY_PAINT_MS);
+  };
+  tell("ready", { codec: config?.codec ?? null, sound: Boolean(audio) });
+}

@@ -1,0 +1,174 @@
+"""The loopback server between the recorder and its own page in the browser.
+
+It serves that page and one WebSocket, on 127.0.0.1 only, below a path that nobody can guess and with the page's
+origin required, so that a page under record cannot reach it.
+
+From the browser, JSON: ping, selected, ready, video, begun, status, ended, error, done; binary: pictures and
+sound (laid out in capture.js). To the browser, JSON: pong, go, stop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import http
+import json
+import secrets
+import socket
+import struct
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from recorders.errors import Lost
+
+if TYPE_CHECKING:
+    from websockets.asyncio.server import Server, ServerConnection
+    from websockets.http11 import Request, Response
+
+_SCRIPT = Path(__file__).with_name("capture.js")
+_PICTURE, _SOUND = 1, 2
+_MAX_MESSAGE = 64 * 1024 * 1024
+
+
+class Receiver(Protocol):
+    """Who gets the media; called on the event loop, must not block."""
+
+    def description(self, data: bytes) -> None:
+        """The decoder's configuration (avcC for H.264), before the first picture that needs it."""
+        ...
+
+    def picture(self, n: int, key: bool, data: bytes) -> None:
+        """Encoded picture number `n` since the beginning."""
+        ...
+
+    def sound(self, seconds: float, sample_rate: int, channels: int, planes: bytes) -> None:
+        """Planes of float32, the first sample `seconds` after the beginning."""
+        ...
+
+    def status(self, seconds: float, counters: dict[str, int]) -> None:
+        """About once a second: time since the beginning, and counters that only grow."""
+        ...
+
+
+class Link:
+    """One recording's connection to its page in the browser."""
+
+    def __init__(self, receiver: Receiver) -> None:
+        self._receiver = receiver
+        self._secret = secrets.token_urlsafe(24)
+        self._answers: dict[str, asyncio.Future[dict[str, Any]]] = {}
+        self._connection: ServerConnection | None = None
+        self._server: Server | None = None
+        self.heard = time.monotonic()  # when the browser last said anything
+        self.broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def open(self) -> str:
+        """Listen; returns the page's address, which is a secret."""
+        from websockets.asyncio.server import serve
+        from websockets.typing import Origin
+
+        listener = socket.create_server(("127.0.0.1", 0))
+        origin = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        self._server = await serve(
+            self._serve,
+            sock=listener,
+            origins=[Origin(origin)],
+            process_request=self._page,
+            compression=None,
+            max_size=_MAX_MESSAGE,
+            ping_interval=None,
+        )
+        return f"{origin}/{self._secret}"
+
+    async def close(self) -> None:
+        """Stop listening and hang up."""
+        if self._server is not None:
+            self._server.close()
+        if self._connection is not None:
+            self._connection.transport.abort()
+        futures: list[asyncio.Future[Any]] = [self.broken, *self._answers.values()]
+        for future in futures:
+            if future.done() and not future.cancelled():
+                future.exception()  # whoever wanted to know has been told
+            future.cancel()
+
+    async def expect(self, kind: str) -> dict[str, Any]:
+        """The browser's message of this kind, which comes once. Raises `Lost` when the connection breaks."""
+        answer = self._answer(kind)
+        await asyncio.wait((answer, self.broken), return_when=asyncio.FIRST_COMPLETED)
+        if answer.done():
+            return answer.result()
+        self.broken.result()
+        raise Lost("The browser hung up.")
+
+    async def send(self, kind: str, **rest: Any) -> None:
+        """Tell the browser; nothing happens when it is gone, which `broken` tells."""
+        from websockets.exceptions import ConnectionClosed
+
+        try:
+            if self._connection is not None:
+                await self._connection.send(json.dumps({"type": kind, **rest}))
+        except ConnectionClosed:
+            return
+
+    def _answer(self, kind: str) -> asyncio.Future[dict[str, Any]]:
+        if kind not in self._answers:
+            self._answers[kind] = asyncio.get_running_loop().create_future()
+        return self._answers[kind]
+
+    def _page(self, connection: ServerConnection, request: Request) -> Response | None:
+        path = request.path
+        if secrets.compare_digest(path.encode(), f"/{self._secret}/socket".encode()) and self._connection is None:
+            return None
+        if not secrets.compare_digest(path.encode(), f"/{self._secret}".encode()):
+            return connection.respond(http.HTTPStatus.NOT_FOUND, "")
+        page = f"<!doctype html><meta charset=utf-8><link rel=icon href=data:,><script>{_SCRIPT.read_text()}</script>"
+        response = connection.respond(http.HTTPStatus.OK, page)
+        del response.headers["Content-Type"]
+        response.headers["Content-Type"] = "text/html; charset=utf-8"
+        return response
+
+    async def _serve(self, connection: ServerConnection) -> None:
+        from websockets.exceptions import ConnectionClosed
+
+        self._connection = connection
+        try:
+            async for message in connection:
+                self.heard = time.monotonic()
+                if isinstance(message, bytes):
+                    self._media(message)
+                else:
+                    await self._message(connection, json.loads(message))
+        except ConnectionClosed:
+            pass
+        self._break(Lost("The browser was closed or crashed."))
+
+    def _media(self, message: bytes) -> None:
+        if message[0] == _PICTURE:
+            _, key, n = struct.unpack_from("<BBxxI", message)
+            self._receiver.picture(n, bool(key), message[8:])
+        elif message[0] == _SOUND:
+            _, channels, sample_rate, seconds = struct.unpack_from("<BBxxId", message)
+            self._receiver.sound(seconds, sample_rate, channels, message[16:])
+
+    async def _message(self, connection: ServerConnection, message: dict[str, Any]) -> None:
+        match message["type"]:
+            case "ping":
+                await connection.send(json.dumps({"type": "pong", "monotonic": time.monotonic() * 1000}))
+            case "video":
+                self._receiver.description(base64.b64decode(message["description"]))
+            case "status":
+                self._receiver.status(message["seconds"], message["counters"] or {})
+            case "ended":
+                self._break(Lost("The page's tab was closed or crashed."))
+            case "error":
+                self._break(Lost(f"The browser could not capture the page: {message['message']}."))
+            case kind:
+                answer = self._answer(kind)
+                if not answer.done():
+                    answer.set_result(message)
+
+    def _break(self, error: Lost) -> None:
+        if not self.broken.done():
+            self.broken.set_exception(error)

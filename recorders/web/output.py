@@ -1,0 +1,145 @@
+"""What the browser sends, into the segment log: sound encoded, pictures as they come or transcoded.
+
+Blocking; `Output` is used from one thread at a time.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import av
+import numpy as np
+from av.video.codeccontext import VideoCodecContext
+
+from recorders.config import RecorderConfig
+from recorders.encoder import AudioEncoder, EncodedPicture, VideoEncoder
+from recorders.errors import Lost
+from recorders.formats import codecs_of
+from recorders.log.cmaf import CmafWriter, VideoTrack
+from recorders.log.segment_log import SegmentLog
+from recorders.spec import RecordingSpec
+from recorders.web.sound import Sound
+
+# Sound that has not come this long after its time is taken for silence.
+_SOUND_LATE_S = 1.0
+
+
+class Transcoder:
+    """Pictures of a codec that the log does not take, decoded and encoded again."""
+
+    def __init__(self, codec: str, encoder: VideoEncoder) -> None:
+        self._decoder: VideoCodecContext = av.CodecContext.create(codec, "r")  # type: ignore[assignment]
+        self._decoder.thread_count = 1
+        self._encoder = encoder
+
+    def picture(self, n: int, data: bytes) -> list[EncodedPicture]:
+        packet = av.Packet(data)
+        packet.pts = n
+        out: list[EncodedPicture] = []
+        for picture in self._decoder.decode(packet):
+            out += self._encoder.encode(picture.reformat(format="yuv420p"), n)
+        return out
+
+    def flush(self) -> list[EncodedPicture]:
+        return self._encoder.flush()
+
+
+class Output:
+    """One attempt's pictures and sound into its log.
+
+    `began` is the Unix time of the beginning, to which everything that comes counts; a later attempt's numbers
+    go on where the wall clock says. `codec` is what the browser encodes with (FFmpeg's name), None without pictures.
+    """
+
+    def __init__(
+        self, spec: RecordingSpec, config: RecorderConfig, log: SegmentLog, began: float, codec: str | None
+    ) -> None:
+        self._spec = spec
+        self._log = log
+        self._part_seconds = config.log.part_seconds
+        self._rate = spec.video.frame_rate
+        self._epoch = began if log.epoch is None else log.epoch
+        self._first = max(0, round((began - self._epoch) * self._rate))
+        self._first_sample = round(self._first * spec.audio.sample_rate / self._rate)
+        wanted = codecs_of(spec.format)
+        self._encoder = AudioEncoder(spec.audio, wanted.audio)
+        self._sound = Sound(spec.audio.sample_rate, spec.audio.channels)
+        self._pending: list[tuple[bytes, int, int]] = []  # sound that is ready before the writer is
+        self._writer: CmafWriter | None = None
+        self._transcoder: Transcoder | None = None
+        self._pictures = 0
+        self._needs_description = False
+        if codec is None or wanted.video is None:
+            self._open(None)
+        elif codec != wanted.video:
+            encoder = VideoEncoder(spec.video, config.encoder, config.log.part_seconds, wanted.video)
+            self._transcoder = Transcoder(codec, encoder)
+            self._open(encoder.track)
+        elif codec == "h264":
+            self._needs_description = True
+        else:
+            self._open(self._track(codec, b""))
+
+    def description(self, data: bytes) -> None:
+        """The decoder's configuration of the pictures that follow."""
+        if self._needs_description:
+            self._needs_description = False
+            self._open(self._track("h264", data))
+
+    def picture(self, n: int, key: bool, data: bytes) -> None:
+        """Encoded picture number `n` since the beginning."""
+        if self._writer is None:
+            raise Lost("The browser encodes pictures without saying how.")
+        self._pictures = n + 1
+        if self._transcoder is None:
+            self._writer.video(data, self._first + n, key)
+        else:
+            self._put(self._transcoder.picture(self._first + n, data))
+
+    def sound(self, seconds: float, sample_rate: int, channels: int, planes: bytes) -> None:
+        """Planes of float32."""
+        self._encode(self._sound.add(seconds, sample_rate, np.frombuffer(planes, np.float32).reshape(channels, -1)))
+
+    def elapsed(self, seconds: float) -> None:
+        """So much time has passed since the beginning: sound that should be here by now is silence."""
+        self._encode(self._sound.silence(round((seconds - _SOUND_LATE_S) * self._spec.audio.sample_rate)))
+
+    def close(self, seconds: float | None = None) -> None:
+        """Close the last part; sound ends with the last picture, or at `seconds` without pictures. Idempotent."""
+        if self._writer is None:
+            return
+        if self._transcoder is not None:
+            self._put(self._transcoder.flush())
+        length = self._pictures / self._rate if self._pictures else seconds
+        if length is not None:
+            self._encode(self._sound.silence(round(length * self._spec.audio.sample_rate)))
+        self._mux(self._encoder.flush())
+        self._writer.close()
+        self._writer = None
+
+    def _track(self, codec: Literal["h264", "vp9"], extradata: bytes) -> VideoTrack:
+        video = self._spec.video
+        return VideoTrack(codec, video.width, video.height, video.frame_rate, extradata)
+
+    def _open(self, video: VideoTrack | None) -> None:
+        self._writer = CmafWriter(
+            self._log, video=video, audio=self._encoder.track, part_seconds=self._part_seconds, epoch=self._epoch
+        )
+        pending, self._pending = self._pending, []
+        self._mux(pending)
+
+    def _put(self, pictures: list[EncodedPicture]) -> None:
+        assert self._writer is not None
+        for data, n, key in pictures:
+            self._writer.video(data, n, key)
+
+    def _encode(self, samples: Any) -> None:
+        if len(samples):
+            self._mux(self._encoder.encode(samples, self._first_sample + self._sound.length - len(samples)))
+
+    def _mux(self, packets: list[tuple[bytes, int, int]]) -> None:
+        if self._writer is None:
+            self._pending += packets
+            return
+        for data, sample, samples in packets:
+            self._writer.audio(data, sample, samples)

@@ -1,0 +1,107 @@
+"""Loading the page under record, and what it means when it does not load."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import http
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from recorders.errors import Lost, RecorderError, Refused
+
+if TYPE_CHECKING:
+    from playwright.async_api import Page, Response
+
+# How long a page that has loaded may take to paint twice, before it is recorded as it is.
+_PAINT_TIMEOUT_S = 0.5
+_PAINTED = """() => new Promise(resolve => requestAnimationFrame(first => requestAnimationFrame(() => resolve({
+    painted: performance.timeOrigin + first - 1,
+    shown: performance.timeOrigin + (performance.getEntriesByName("first-paint")[0]?.startTime
+        ?? performance.getEntriesByType("navigation")[0]?.responseStart ?? 0),
+}))))"""
+# A fresh attempt may find another answer.
+_PASSING = {408, 425, 429}
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """Unix milliseconds: the page's last paint, and the first time that anything of it was painted."""
+
+    painted: float
+    shown: float
+
+
+async def load(page: Page, url: str, timeout_s: float) -> Loaded:
+    """Go to `url` and wait until it has loaded and painted.
+
+    A page that answers but does not finish loading in time is recorded as it is. Raises `Refused` or `Lost` when
+    there is no page.
+    """
+    from playwright.async_api import Error
+    from playwright.async_api import TimeoutError as Late
+
+    status: list[int] = []
+
+    def answered(response: Response) -> None:
+        if response.request.is_navigation_request() and response.frame == page.main_frame:
+            status.append(response.status)
+
+    page.on("response", answered)
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + timeout_s
+    try:
+        response = await page.goto(url, wait_until="commit", timeout=timeout_s * 1000)
+        if response is not None:
+            status.append(response.status)
+    except Late:
+        raise Lost(f"The page did not answer within {timeout_s:g} s.") from None
+    except Error as error:
+        raise (http_failure(status[-1]) if status else None) or network_failure(url, error.message) from None
+    finally:
+        page.remove_listener("response", answered)
+    if status and (failure := http_failure(status[-1])):
+        raise failure
+    with contextlib.suppress(Late):
+        await page.wait_for_load_state("load", timeout=max(1.0, (deadline - loop.time()) * 1000))
+    try:
+        async with asyncio.timeout(_PAINT_TIMEOUT_S):
+            return Loaded(**await page.evaluate(_PAINTED))
+    except (TimeoutError, Error):  # busy, or gone on to another page meanwhile
+        return Loaded(0.0, 0.0)
+
+
+def http_failure(status: int) -> RecorderError | None:
+    """What a page's HTTP status means; None for a page."""
+    if status < 400:
+        return None
+    try:
+        phrase = f" ({http.HTTPStatus(status).phrase})"
+    except ValueError:
+        phrase = ""
+    sentence = f"The page answered HTTP {status}{phrase}."
+    return Refused(sentence) if status < 500 and status not in _PASSING else Lost(sentence)
+
+
+def network_failure(url: str, message: str) -> RecorderError:
+    """What Chromium's reason ("net::ERR_...") for not loading `url` means."""
+    reason = next((word.strip(".,;:") for word in message.split() if word.startswith("net::ERR_")), "")
+    reason = reason.removeprefix("net::")
+    parts = urlsplit(url)
+    host = parts.hostname or url
+    if reason in ("ERR_NAME_NOT_RESOLVED", "ERR_NAME_RESOLUTION_FAILED", "ERR_ICANN_NAME_COLLISION"):
+        return Refused(f"The page's host {host} was not found in DNS.")
+    if reason == "ERR_CONNECTION_REFUSED":
+        return Lost(f"The page's host {host} refused the connection.")
+    if reason.startswith(("ERR_CERT_", "ERR_SSL_")):
+        return Refused(f"The page's certificate or TLS is not valid ({reason}).")
+    if reason == "ERR_TOO_MANY_REDIRECTS":
+        return Refused("The page redirects in a circle.")
+    if reason == "ERR_ABORTED":
+        return Refused("The page's address gives a download or nothing at all, not a page.")
+    if reason in ("ERR_UNSAFE_PORT", "ERR_INVALID_URL", "ERR_UNKNOWN_URL_SCHEME", "ERR_DISALLOWED_URL_SCHEME"):
+        return Refused(f"The browser does not open this page's address ({reason}).")
+    if reason in ("ERR_CONNECTION_TIMED_OUT", "ERR_TIMED_OUT"):
+        return Lost(f"The page's host {host} did not answer ({reason}).")
+    return Lost(f"The page could not be loaded ({reason or message.splitlines()[0]}).")

@@ -1,0 +1,77 @@
+"""The page's sound as one unbroken row of samples: gaps are silence, overlaps are cut, any rate and channels in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+Samples = np.ndarray[Any, np.dtype[np.float32]]
+
+# A block that is off its expected place by less than this follows on: timestamps jitter, samples do not.
+_JITTER_S = 0.02
+
+
+class Sound:
+    """Blocks with their times in, samples at `sample_rate` with `channels` out; sample 0 is at second 0.
+
+    What comes out is (n, channels) float32 in -1..1 and follows on from what came out before.
+    """
+
+    def __init__(self, sample_rate: int, channels: int) -> None:
+        self._rate = sample_rate
+        self._channels = channels
+        self._resampler: Any = None
+        self._in_rate = 0
+        self._run_start = 0.0  # second at which the present unbroken run of input began
+        self._run_in = 0  # samples of input in this run
+        self._run_out = 0  # index of its next sample of output
+        self.length = 0  # samples that came out
+
+    def add(self, seconds: float, sample_rate: int, planes: Samples) -> Samples:
+        """`planes` is (channels, n); `seconds` is the time of its first sample, which may be negative."""
+        expected = self._run_start + self._run_in / self._in_rate if self._in_rate else float("-inf")
+        if sample_rate != self._in_rate or abs(seconds - expected) > _JITTER_S:
+            self._begin_run(seconds, sample_rate)
+        self._run_in += planes.shape[1]
+        block = self._resample(self._mix(planes))
+        start = self._run_out
+        self._run_out += len(block)
+        missing = self.silence(start) if start > self.length else None
+        block = block[max(0, self.length - start) :]
+        self.length += len(block)
+        return block if missing is None else np.concatenate((missing, block))
+
+    def silence(self, until: int) -> Samples:
+        """Silence up to sample `until`; nothing when there is sound up to there."""
+        missing = max(0, until - self.length)
+        self.length += missing
+        return np.zeros((missing, self._channels), np.float32)
+
+    def _begin_run(self, seconds: float, sample_rate: int) -> None:
+        self._in_rate, self._run_start, self._run_in = sample_rate, seconds, 0
+        self._run_out = round(seconds * self._rate)
+        self._resampler = None
+        if sample_rate != self._rate:
+            import av
+
+            self._resampler = av.AudioResampler("flt", "mono" if self._channels == 1 else "stereo", self._rate)
+
+    def _mix(self, planes: Samples) -> Samples:
+        if self._channels == 1:
+            return np.mean(planes, axis=0, dtype=np.float32, keepdims=True).T
+        return planes.T if len(planes) == self._channels else np.repeat(planes[:1], self._channels, axis=0).T
+
+    def _resample(self, block: Samples) -> Samples:
+        if self._resampler is None:
+            return block
+        import av
+
+        frame = av.AudioFrame.from_ndarray(
+            np.ascontiguousarray(block.reshape(1, -1)),
+            format="flt",
+            layout="mono" if self._channels == 1 else "stereo",
+        )
+        frame.sample_rate = self._in_rate
+        out = [part.to_ndarray().reshape(-1, self._channels) for part in self._resampler.resample(frame)]
+        return np.concatenate(out) if out else np.zeros((0, self._channels), np.float32)
