@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
@@ -61,6 +62,10 @@ class SecretSettings(_Section):
     )
 
 
+# Only the environment may give these: whatever is in the Serve config goes through Ray's control store.
+SECRETS: dict[str, Any] = {"secrets": {"key"}, "sources": {"janus": {"api_secret"}}}
+
+
 class Settings(BaseSettings):
     """The service's settings. Nested values are set as `EGRESS_LIMITS__ENQUEUED_S=60`."""
 
@@ -81,6 +86,25 @@ class Settings(BaseSettings):
     sources: SourcesConfig = SourcesConfig()
     native: NativeConfig = NativeConfig()
     web: WebConfig = WebConfig()
+
+    @property
+    def data_path(self) -> Path:
+        """The data folder, absolute."""
+        return Path(self.data_dir).absolute()
+
+    @property
+    def store_url(self) -> str:
+        """The task store's URL."""
+        return self.store.url or f"sqlite:///{self.data_path / 'tasks.db'}"
+
+    @property
+    def secret_key(self) -> str | None:
+        """The key for secrets at rest, if one was given."""
+        return self.secrets.key.get_secret_value() if self.secrets.key is not None else None
+
+    def without_secrets(self) -> dict[str, Any]:
+        """As JSON values, to be passed around in the cluster; `load` adds the secrets from the environment."""
+        return self.model_dump(mode="json", exclude=SECRETS)
 
     @property
     def recorders(self) -> RecorderConfig:

@@ -7,7 +7,7 @@ times `t` are local `time.monotonic()` seconds of capture, on one base for both 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import av
 
@@ -78,4 +78,25 @@ class Source(Protocol):
 
     def keyframe(self, uid: str) -> None:
         """Ask a participant's publisher for a keyframe; may do nothing. Callable from any thread."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A publisher was let in: the name of its session, and the SDP answer."""
+
+    resource: str
+    answer: str
+
+
+@runtime_checkable
+class Ingest(Protocol):
+    """A source that participants publish to directly (WHIP, RFC 9725)."""
+
+    async def publish(self, user: str, offer: str) -> Published:
+        """Answer a publisher's SDP offer. Raises `RecorderError` with one sentence when it is not let in."""
+        ...
+
+    async def unpublish(self, resource: str) -> bool:
+        """End a session; False when there is none of that name."""
         ...

@@ -1,0 +1,142 @@
+"""The task manager: the one actor that decides what happens to a task. Each open task has a driver (`driver`)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+from egress_ray.manager.driver import Driver
+from egress_ray.manager.office import Office
+from egress_ray.manager.states import Event
+from egress_ray.manager.version import code_version
+from egress_ray.recording.job import Renewal, recording_name
+from egress_ray.secrets import open_vault
+from egress_ray.settings import load
+from egress_ray.store import rows
+from egress_ray.store.rows import Entry, Key
+from egress_ray.store.store import TaskStore
+from egress_ray.tasks import NewTask, Page, RequestConflict, State, Task
+
+T = TypeVar("T")
+log = logging.getLogger("egress_ray.manager")
+
+
+class TaskManager:
+    """See `egress_ray.tasks.Manager`. `args` are the settings without secrets; those come from the environment.
+
+    Every public method does its work in a task of the manager's own, so that a caller that goes away cancels
+    nothing half-way; every one may be called again with the same effect.
+    """
+
+    def __init__(self, args: dict[str, Any]) -> None:
+        settings = load(args)
+        store = TaskStore(settings.store_url)
+        self._office = Office(settings, store, open_vault(settings.secret_key, settings.data_path))
+        self._store = store
+        self._drivers: dict[Key, Driver] = {}
+        self._running: set[asyncio.Task[Any]] = set()
+        self._version = code_version(args)
+        self._accepting = True
+        self._recovered = asyncio.get_event_loop().create_task(self._recover())
+
+    async def _recover(self) -> None:
+        """Take up every open task again, from the store alone."""
+        for entry in await self._store.run(rows.open_tasks):
+            self._drive(entry)
+
+    async def start(self, new: NewTask) -> Task | RequestConflict:
+        """Accept a task durably, or answer with the one that has this request id already."""
+        return await self._own(self._start(new))
+
+    async def _start(self, new: NewTask) -> Task | RequestConflict:
+        if not self._accepting:
+            raise RuntimeError("This task manager is being replaced.")
+        token = self._office.vault.encrypt(new.access_token) if new.access_token is not None else None
+        added = await self._store.run(lambda connection: rows.add(connection, new, token, time.time()))
+        if isinstance(added, RequestConflict):
+            return added
+        if added.task.state is State.ENQUEUED:
+            self._drive(added)
+        return added.task
+
+    async def stop(self, app_id: str, task_id: str) -> tuple[Task, bool] | None:
+        """Ask for a stop. The task, and whether it had ended before; None when this app has no such task."""
+        return await self._own(self._stop(Key(app_id, task_id)))
+
+    async def _stop(self, key: Key) -> tuple[Task, bool] | None:
+        changed = await self._store.run(
+            lambda connection: rows.move(
+                connection, key, Event.STOP_ASKED, time.time(), action="stop", reason="user_stop"
+            )
+        )
+        if changed is None:
+            entry = await self._store.run(lambda connection: rows.get(connection, key))
+            return None if entry is None else (self._seen(entry), entry.task.state.terminal)
+        driver = self._drivers.get(key)
+        if driver is not None:
+            driver.stop_asked.set()
+        return self._seen(changed), False
+
+    async def task(self, app_id: str, task_id: str) -> Task | None:
+        """The task, or None when this app has no such task."""
+        key = Key(app_id, task_id)
+        entry = await self._store.run(lambda connection: rows.get(connection, key))
+        return None if entry is None else self._seen(entry)
+
+    async def tasks(self, app_id: str, state: State | None, cmd: str | None, limit: int, cursor: str | None) -> Page:
+        """This app's tasks, newest first."""
+        before = int(cursor) if cursor is not None else None
+        return await self._store.run(lambda connection: rows.page(connection, app_id, state, cmd, limit, before))
+
+    async def recording_of(self, app_id: str, channel: str) -> str | None:
+        """The name of the live `Recording` actor whose channel this is; None without."""
+        entry = await self._store.run(lambda connection: rows.recorded_now(connection, app_id, channel))
+        return None if entry is None else recording_name(app_id, entry.task.task_id, entry.task.attempt)
+
+    async def renew(self, renewal: Renewal) -> bool:
+        """A recorder's sign of life; False tells it that its lease is not its own any more."""
+        await asyncio.shield(self._recovered)
+        driver = self._drivers.get(Key(renewal.app_id, renewal.task_id))
+        return driver is not None and driver.renewed(renewal)
+
+    async def version(self) -> str:
+        """The code and settings that this manager runs."""
+        return self._version
+
+    async def ready(self) -> None:
+        """Returns when the store can be written; raises when not."""
+        await asyncio.shield(self._recovered)
+        await self._store.run(lambda connection: None)
+
+    async def retire(self) -> None:
+        """Accept nothing more and finish what is under way in the store; then this actor may be killed.
+
+        Recordings go on; the next manager takes them up.
+        """
+        self._accepting = False
+        for driver in self._drivers.values():
+            driver.cancel()
+        if self._running:
+            await asyncio.wait(self._running, timeout=5)
+        await asyncio.to_thread(self._store.close)
+
+    def _drive(self, entry: Entry) -> None:
+        if entry.key in self._drivers or not self._accepting:
+            return
+        driver = Driver(entry, self._office)
+        self._drivers[entry.key] = driver
+        driver.begin(lambda: self._drivers.pop(entry.key, None))
+
+    def _seen(self, entry: Entry) -> Task:
+        """A task with the files that its recorder told of since the store was written."""
+        driver = self._drivers.get(entry.key)
+        return entry.task if driver is None else driver.with_files(entry.task)
+
+    async def _own(self, work: Coroutine[Any, Any, T]) -> T:
+        task = asyncio.create_task(work)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return await asyncio.shield(task)

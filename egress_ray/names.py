@@ -1,0 +1,3 @@
+"""Names in Ray's namespace of the service."""
+
+MANAGER = "TaskManager"

@@ -1,0 +1,144 @@
+"""The Ray actor of one attempt at a recording. It holds a lease, and stops by itself when it loses it."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import logging
+import os
+import time
+from pathlib import Path
+
+import ray
+
+from egress_ray.names import MANAGER
+from egress_ray.recording.job import Job, Outcome, Publication, Renewal
+from recorders.errors import Fenced, RecorderError
+from recorders.log.finish import finish
+from recorders.progress import Progress
+from recorders.recorder import Recorder, build
+from recorders.sources.base import Ingest
+from recorders.spec import ChannelSpec
+
+log = logging.getLogger("egress_ray.recording")
+
+
+class Recording:
+    """One attempt; used once. `label` is what people read in the dashboard: task, kind, channel or host."""
+
+    def __init__(self, label: str, namespace: str) -> None:
+        self._label = label
+        self._namespace = namespace
+        self._recorder: Recorder | None = None
+        self._job: Job | None = None
+        self._stopping = False
+        self._closed = asyncio.Event()
+        self._outcome: asyncio.Future[Outcome] = asyncio.get_event_loop().create_future()
+
+    def __repr__(self) -> str:
+        return f"Recording({self._label})"
+
+    async def run(self, job: Job) -> Outcome:
+        """Record until stopped or ended, finish the files, tell the outcome. Does not raise."""
+        if self._job is not None:
+            return await self.wait()
+        self._job = job
+        lease = asyncio.create_task(self._keep_lease(job))
+        try:
+            outcome = await self._record(job)
+        except Exception as error:  # a defect of ours: the task must still end, with what was recorded
+            log.exception("The recorder failed")
+            outcome = await self._finished(job, Outcome("broken", error=f"The recorder failed: {error!r}."))
+        finally:
+            lease.cancel()
+            self._closed.set()
+        self._outcome.set_result(outcome)
+        return outcome
+
+    async def _record(self, job: Job) -> Outcome:
+        try:
+            self._recorder = recorder = build(job.spec, job.config)
+            if self._stopping:
+                recorder.stop()
+            reason = await recorder.run()
+        except Fenced as error:
+            return Outcome("fenced", error=str(error))
+        except RecorderError as error:
+            return await self._finished(job, Outcome("broken", error=str(error)))
+        self._closed.set()
+        return await self._finished(job, Outcome("closed", reason=reason))
+
+    @staticmethod
+    async def _finished(job: Job, outcome: Outcome) -> Outcome:
+        spec = job.spec
+        done = await asyncio.to_thread(finish, Path(spec.folder), spec.prefix, spec.format)
+        return Outcome(outcome.kind, outcome.reason, outcome.error, done.files, done.seconds)
+
+    async def wait(self) -> Outcome:
+        """The outcome, whoever asks and however often."""
+        return await asyncio.shield(self._outcome)
+
+    async def stop(self) -> None:
+        """Close the recording; returns when its last part is in the log."""
+        self._stopping = True
+        if self._recorder is not None:
+            self._recorder.stop()
+        await self._closed.wait()
+
+    async def node_id(self) -> str:
+        """Ray's id of the node it runs on."""
+        return str(ray.get_runtime_context().get_node_id())
+
+    async def progress(self) -> Progress:
+        """Where it is."""
+        return self._recorder.progress() if self._recorder is not None else Progress()
+
+    async def publish(self, user: str, token: str, offer: str) -> Publication:
+        """Take a WHIP publisher's SDP offer."""
+        source = self._ingest()
+        if source is None:
+            return Publication("refused", error="This channel is not recorded by the embedded back end.")
+        if not self._is_token(token):
+            return Publication("forbidden", error="The bearer token is not this recording's access token.")
+        try:
+            published = await source.publish(user, offer)
+        except RecorderError as error:
+            return Publication("refused", error=str(error))
+        return Publication("created", published.resource, published.answer)
+
+    async def unpublish(self, resource: str, token: str) -> Publication:
+        """End a publisher's session."""
+        source = self._ingest()
+        if source is None or not self._is_token(token):
+            return Publication("forbidden", error="The bearer token is not this recording's access token.")
+        ended = await source.unpublish(resource)
+        return Publication("deleted" if ended else "unknown", error="" if ended else "There is no such publisher.")
+
+    def _ingest(self) -> Ingest | None:
+        source = getattr(self._recorder, "source", None)
+        return source if isinstance(source, Ingest) else None
+
+    def _is_token(self, token: str) -> bool:
+        subject = self._job.spec.subject if self._job is not None else None
+        return isinstance(subject, ChannelSpec) and hmac.compare_digest(token.encode(), subject.access_token.encode())
+
+    async def _keep_lease(self, job: Job) -> None:
+        """Renew until cancelled; without a lease, end this process before another recorder may begin."""
+        spec = job.spec
+        expires = time.monotonic() + job.expiry_s
+        while True:
+            asked = time.monotonic()
+            renewal = Renewal(job.app_id, spec.task_id, spec.attempt, await self.progress())
+            try:
+                manager = ray.get_actor(MANAGER, namespace=self._namespace)
+                granted: bool = await asyncio.wait_for(manager.renew.remote(renewal), max(0.1, expires - asked))
+                if not granted:
+                    log.error("The lease was refused: another attempt has taken over")
+                    os._exit(1)
+                expires = asked + job.expiry_s
+            except Exception as error:
+                log.warning("The lease could not be renewed: %s", type(error).__name__)
+                if time.monotonic() >= expires:
+                    log.error("The lease has run out")
+                    os._exit(1)
+            await asyncio.sleep(min(job.renew_s, max(0.05, expires - time.monotonic())))

@@ -1,0 +1,65 @@
+"""From a task's payload to the recorders' specification; pure."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+from egress_ray.tasks import Task
+from recorders.spec import AudioSpec, ChannelSpec, PageSpec, RecordingSpec, Region, VideoSpec
+
+LOCAL_REGION = "local"
+
+
+def to_spec(task: Task, token: str | None, attempt: int, folder: Path) -> RecordingSpec:
+    """The specification of one attempt at a task; payload keys are those of the REST API."""
+    payload = task.payload
+    video, audio = payload["video"], payload["audio"]
+    return RecordingSpec(
+        task_id=task.task_id,
+        folder=str(folder),
+        subject=_page(task) if payload["layout"] == "freestyle" else _channel(task, token or ""),
+        prefix=expand(payload["filename_pattern"], task),
+        attempt=attempt,
+        format=payload["format"],
+        video=VideoSpec(video["width"], video["height"], video["frameRate"], video["bitrate"]),
+        audio=AudioSpec(audio["sampleRate"], audio["channels"], audio["bitrate"]),
+    )
+
+
+def _page(task: Task) -> PageSpec:
+    return PageSpec(task.payload["url"], bool(task.payload.get("webGL")))
+
+
+def _channel(task: Task, token: str) -> ChannelSpec:
+    payload = task.payload
+    regions = payload.get("regions") or ()
+    return ChannelSpec(
+        app_id=task.app_id,
+        channel=payload["channel"],
+        worker_uid=payload["workerUid"],
+        access_token=token,
+        users=tuple(payload.get("users") or ()),
+        layout=payload["layout"],
+        regions=tuple(Region(r["uid"], r["x"], r["y"], r["width"], r["height"], r.get("z", 0)) for r in regions),
+    )
+
+
+def expand(pattern: str, task: Task) -> str:
+    """A file name pattern with its placeholders filled in; the same for every attempt at a task.
+
+    `{date}` and `{time}` are the task's creation in UTC (20260131, 235959); `{user}` is "all" in a composite.
+    """
+    at: datetime = task.created_at
+    values = {
+        "date": at.strftime("%Y%m%d"),
+        "time": at.strftime("%H%M%S"),
+        "region": LOCAL_REGION,
+        "task_id": task.task_id,
+        "channel": str(task.payload.get("channel") or "page").replace(":", "_"),
+        "user": "all",
+        "app_id": task.app_id,
+    }
+    for name, value in values.items():
+        pattern = pattern.replace("{" + name + "}", value)
+    return pattern

@@ -1,0 +1,177 @@
+"""What can be asked of the tasks table and done to it; each function is part of its caller's transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, and_, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from egress_ray.manager.states import Event, sources, target
+from egress_ray.store.schema import tasks
+from egress_ray.tasks import NewTask, Page, RequestConflict, State, Task
+
+OPEN = (State.ENQUEUED, State.PROCESSING, State.STOPPING)
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """Which task: unique in the store."""
+
+    app_id: str
+    task_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A task with what only the manager needs. `token` is encrypted."""
+
+    task: Task
+    enqueued_at: float
+    node_id: str | None
+    token: bytes | None
+
+    @property
+    def key(self) -> Key:
+        return Key(self.task.app_id, self.task.task_id)
+
+
+def add(connection: Connection, new: NewTask, token: bytes | None, now: float) -> Entry | RequestConflict:
+    """Enter a task as ENQUEUED, or answer with the one that has its request id already."""
+    values: dict[str, Any] = {
+        "app_id": new.app_id,
+        "task_id": new.task_id,
+        "request_id": new.request_id,
+        "fingerprint": new.fingerprint,
+        "cmd": new.cmd,
+        "state": State.ENQUEUED,
+        "action": "start",
+        "created_at": now,
+        "updated_at": now,
+        "enqueued_at": now,
+        "payload": new.payload,
+        "channel": new.payload.get("channel"),
+        "access_token": token,
+        "error": "",
+        "message": "",
+        "reason": "",
+        "attempt": 0,
+        "files": [],
+    }
+    try:
+        with connection.begin_nested():
+            connection.execute(insert(tasks).values(values))
+    except IntegrityError:
+        same = and_(tasks.c.app_id == new.app_id, tasks.c.request_id == new.request_id)
+        row = connection.execute(select(tasks).where(same)).one_or_none()
+        if row is None:
+            raise
+        return _entry(row) if row.fingerprint == new.fingerprint else RequestConflict(row.task_id)
+    entry = get(connection, Key(new.app_id, new.task_id))
+    assert entry is not None
+    return entry
+
+
+def get(connection: Connection, key: Key) -> Entry | None:
+    """One task."""
+    row = connection.execute(select(tasks).where(_is(key))).one_or_none()
+    return None if row is None else _entry(row)
+
+
+def open_tasks(connection: Connection) -> list[Entry]:
+    """All tasks that have not ended, oldest first."""
+    rows = connection.execute(select(tasks).where(tasks.c.state.in_(OPEN)).order_by(tasks.c.number))
+    return [_entry(row) for row in rows]
+
+
+def page(
+    connection: Connection, app_id: str, state: State | None, cmd: str | None, limit: int, before: int | None
+) -> Page:
+    """An app's tasks, newest first, those entered before number `before`."""
+    query = select(tasks).where(tasks.c.app_id == app_id).order_by(tasks.c.number.desc()).limit(limit + 1)
+    if state is not None:
+        query = query.where(tasks.c.state == state)
+    if cmd is not None:
+        query = query.where(tasks.c.cmd == cmd)
+    if before is not None:
+        query = query.where(tasks.c.number < before)
+    rows = connection.execute(query).all()
+    cursor = str(rows[limit - 1].number) if len(rows) > limit else None
+    return Page(tuple(_entry(row).task for row in rows[:limit]), cursor)
+
+
+def recorded_now(connection: Connection, app_id: str, channel: str) -> Entry | None:
+    """The newest task that is recording a channel."""
+    query = (
+        select(tasks)
+        .where(tasks.c.app_id == app_id, tasks.c.channel == channel, tasks.c.state == State.PROCESSING)
+        .order_by(tasks.c.number.desc())
+        .limit(1)
+    )
+    row = connection.execute(query).one_or_none()
+    return None if row is None else _entry(row)
+
+
+def begin_attempt(connection: Connection, key: Key) -> int | None:
+    """Take the next attempt number of a task that is still ENQUEUED; None when it is not."""
+    done = connection.execute(
+        update(tasks)
+        .where(_is(key), tasks.c.state == State.ENQUEUED)
+        .values(attempt=tasks.c.attempt + 1)
+        .returning(tasks.c.attempt)
+    ).one_or_none()
+    return None if done is None else int(done.attempt)
+
+
+def move(
+    connection: Connection,
+    key: Key,
+    event: Event,
+    now: float,
+    *,
+    attempt: int | None = None,
+    **changes: Any,
+) -> Entry | None:
+    """Apply an event to a task by the one table; None when it means nothing in the task's state (any more), or
+    comes from another attempt than the present one. A task that ends gives up its token."""
+    allowed: list[Any] = [tasks.c.state.in_(sources(event))]
+    if attempt is not None:
+        allowed.append(tasks.c.attempt == attempt)
+    row = connection.execute(select(tasks.c.state).where(_is(key), *allowed)).one_or_none()
+    if row is None:
+        return None
+    state = target(State(row.state), event)
+    assert state is not None
+    values = {"state": state, "updated_at": now, **changes}
+    if state.terminal:
+        values["access_token"] = None
+    connection.execute(update(tasks).where(_is(key)).values(values))
+    return get(connection, key)
+
+
+def _is(key: Key) -> Any:
+    return and_(tasks.c.app_id == key.app_id, tasks.c.task_id == key.task_id)
+
+
+def _entry(row: Row[Any]) -> Entry:
+    files: Sequence[str] = row.files
+    task = Task(
+        app_id=row.app_id,
+        task_id=row.task_id,
+        request_id=row.request_id,
+        cmd=row.cmd,
+        state=State(row.state),
+        action=row.action,
+        created_at=datetime.fromtimestamp(row.created_at, UTC),
+        updated_at=datetime.fromtimestamp(row.updated_at, UTC),
+        payload=row.payload,
+        error=row.error,
+        message=row.message,
+        reason=row.reason,
+        attempt=row.attempt,
+        files=tuple(files),
+    )
+    return Entry(task, row.enqueued_at, row.node_id, row.access_token)

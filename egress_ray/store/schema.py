@@ -1,0 +1,38 @@
+"""Tables of the task store; the migrations in `migrations/` build them."""
+
+from __future__ import annotations
+
+from sqlalchemy import JSON, Column, Float, Index, Integer, LargeBinary, MetaData, String, Table, UniqueConstraint
+
+metadata = MetaData()
+
+tasks = Table(
+    "tasks",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=True),
+    Column("app_id", String(64), nullable=False),
+    Column("task_id", String(64), nullable=False),
+    Column("request_id", String(32), nullable=False),
+    Column("fingerprint", String(128), nullable=False),
+    Column("cmd", String(16), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("action", String(16), nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("updated_at", Float, nullable=False),
+    Column("enqueued_at", Float, nullable=False),
+    Column("payload", JSON, nullable=False),
+    Column("channel", String(64)),
+    # Encrypted; NULL as soon as the task has ended.
+    Column("access_token", LargeBinary),
+    Column("error", String, nullable=False, default=""),
+    Column("message", String, nullable=False, default=""),
+    Column("reason", String(32), nullable=False, default=""),
+    # The fencing token: how many recorders have been started for this task.
+    Column("attempt", Integer, nullable=False, default=0),
+    Column("node_id", String(64)),
+    Column("files", JSON, nullable=False),
+    UniqueConstraint("app_id", "task_id", name="uq_tasks_task"),
+    UniqueConstraint("app_id", "request_id", name="uq_tasks_request"),
+    Index("ix_tasks_state", "state"),
+    Index("ix_tasks_channel", "app_id", "channel", "state"),
+)
