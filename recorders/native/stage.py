@@ -17,6 +17,9 @@ from recorders.native.feed import AudioFeed, DecodedPicture, DecodedSound, Video
 from recorders.native.layout import Seat
 from recorders.sources.base import EncodedFrame, Kind
 
+# No source delivers further ahead of time than this, unless its clock mapping has gone wrong.
+_FUTURE_S = 5.0
+
 _Change = Literal["joined", "left", "renamed", "camera_off", "camera_on"]
 
 
@@ -102,7 +105,7 @@ class Stage:
     def encoded(self, uid: str, kind: Kind, frame: EncodedFrame) -> None:
         """See `Sink`."""
         participant = self._open.get(uid)
-        if participant is None:
+        if participant is None or self._absurd(frame.t):
             return
         if kind == "video":
             participant.video.push(frame)
@@ -112,13 +115,13 @@ class Stage:
     def video(self, uid: str, frame: av.VideoFrame, t: float) -> None:
         """See `Sink`."""
         participant = self._open.get(uid)
-        if participant is not None:
+        if participant is not None and not self._absurd(t):
             participant.video.push(DecodedPicture(frame, t))
 
     def audio(self, uid: str, frame: av.AudioFrame, t: float) -> None:
         """See `Sink`."""
         participant = self._open.get(uid)
-        if participant is not None and uid not in self._muted:
+        if participant is not None and uid not in self._muted and not self._absurd(t):
             participant.audio.push(DecodedSound(frame, t))
 
     def count(self, counter: str, n: int = 1) -> None:
@@ -159,6 +162,13 @@ class Stage:
 
     def _note(self, change: _Change, participant: Participant, name: str = "") -> None:
         self._changes.append((time.monotonic(), change, participant, name))
+
+    def _absurd(self, t: float) -> bool:
+        """Media of the far future would hold up everything behind it."""
+        absurd = t > time.monotonic() + _FUTURE_S
+        if absurd:
+            self._drop(1)
+        return absurd
 
     def _drop(self, n: int) -> None:
         if n:

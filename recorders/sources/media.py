@@ -123,7 +123,8 @@ class _Player:
                 self._ended.wait(max(0.0, end - time.monotonic()))
             except (av.FFmpegError, OSError) as error:
                 reason = error.strerror or type(error).__name__
-                self.failure = f"The media of user {self._user} at {without_secrets(self._url)}: {reason}."
+                what = "broke off" if self.opened else "cannot be opened"
+                self.failure = f"The media of user {self._user} at {without_secrets(self._url)} {what}: {reason}."
                 self._sink.count("sources_failed")
         if self.opened:
             self._sink.left(self._user)

@@ -105,7 +105,9 @@ def test_nothing_to_play_is_refused_and_nothing_to_open_is_lost(tmp_path: Path) 
     with pytest.raises(Refused, match="channel demo"):
         asyncio.run(NativeRecorder(spec(tmp_path / "a", "other"), media({"user1": "x.mp4"})).run())
     secret = "rtsp://user:hunter2@127.0.0.1:9/live?key=hunter2"
-    with pytest.raises(Lost, match=re.escape("user1 at rtsp://127.0.0.1:9/live: Connection refused")) as caught:
+    with pytest.raises(
+        Lost, match=re.escape("user1 at rtsp://127.0.0.1:9/live cannot be opened: Connection refused")
+    ) as caught:
         asyncio.run(NativeRecorder(spec(tmp_path / "b"), media({"user1": secret})).run())
     assert "hunter2" not in str(caught.value)
     assert read_index(tmp_path / "b").parts, "what was recorded until then is in the log"
