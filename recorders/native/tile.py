@@ -12,6 +12,8 @@ Plane = npt.NDArray[np.uint8]
 # BT.709, limited range: a dark blue-grey with near-white letters.
 _PAPER = (52, 134, 124)
 _INK = 220
+_EDGE = 2  # pixels of background around it, so that tiles side by side are told apart
+_EDGED_FROM = 32
 
 
 @lru_cache(maxsize=128)
@@ -19,6 +21,9 @@ def named_tile(name: str, width: int, height: int) -> tuple[Plane, Plane, Plane]
     """Planes of a YUV420P tile of even `width` x `height` with the name in its middle; not to be written to."""
     mask = _lettering(name, width, height).astype(np.uint16)
     luma = (_PAPER[0] + mask * (_INK - _PAPER[0]) // 255).astype(np.uint8)
+    if min(width, height) >= _EDGED_FROM:
+        luma[:_EDGE] = luma[-_EDGE:] = 16
+        luma[:, :_EDGE] = luma[:, -_EDGE:] = 16
     # Letters are white: the paper's tint fades under them.
     small = mask.reshape(height // 2, 2, width // 2, 2).mean(axis=(1, 3))
     u, v = ((tint + (128 - tint) * small / 255).astype(np.uint8) for tint in _PAPER[1:])
@@ -32,7 +37,7 @@ def _lettering(name: str, width: int, height: int) -> npt.NDArray[np.uint8]:
 
     image = Image.new("L", (width, height), 0)
     draw = ImageDraw.Draw(image)
-    size = max(8, min(height // 5, width // 8))
+    size = max(8, min(height // 7, width // 10))
     text = name
     while text:
         try:

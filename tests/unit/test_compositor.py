@@ -123,12 +123,13 @@ def test_without_a_picture_a_named_tile() -> None:
     compositor.arrange((Cell("u0", "ann", 0, 0, 320, 360), Cell(None, "bob", 320, 0, 320, 360)))
     compositor.compose()
     luma = planes_of(compositor.canvas)[0]
-    paper = named_tile("ann", 320, 360)[0][0, 0]
+    paper = named_tile("ann", 320, 360)[0][5, 5]
     assert paper != BACKGROUND[0]
     for x in (0, 320):
         assert luma[5, x + 5] == paper
         assert luma[150:210, x + 60 : x + 260].max() > 180  # letters in the middle
-        assert (luma[:100, x : x + 320] == paper).all()
+        assert (luma[5:100, x + 5 : x + 315] == paper).all()
+        assert (luma[:, x] == BACKGROUND[0]).all()  # tiles side by side have an edge
     compositor.show("u0", picture(RED))
     compositor.compose()
     compositor.show("u0", None)
