@@ -79,8 +79,13 @@ class Ended(Exception):
 
 
 @contextlib.contextmanager
-def running(command: Sequence[str | Path], log: Path, env: Mapping[str, str] | None = None) -> Iterator[Tree]:
-    """The command under a meter; whatever is left of it ends with the block. `log` gets its output."""
+def running(
+    command: Sequence[str | Path], log: Path, env: Mapping[str, str] | None = None, *, end_s: float = 20
+) -> Iterator[Tree]:
+    """The command under a meter; whatever is left of it ends with the block. `log` gets its output.
+
+    The command has `end_s` seconds to end by itself.
+    """
     with log.open("wb") as out:
         meter = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.meter", *map(str, command)],
@@ -95,7 +100,7 @@ def running(command: Sequence[str | Path], log: Path, env: Mapping[str, str] | N
         try:
             yield tree
         finally:
-            tree.stop()
+            tree.stop(end_s)
 
 
 def pss(processes: Sequence[psutil.Process]) -> float:

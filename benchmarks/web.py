@@ -42,8 +42,8 @@ def run(quick: bool) -> list[Table]:
         ["page", OURS, USUAL, "ratio", f"SSIM {OURS}", f"SSIM {USUAL}", f"new pictures/s {OURS}", USUAL],
         f"Median of {runs} runs of {window:.0f} s in the steady state, the ways taking turns; the whole process tree, "
         "browser and page included. SSIM: luma against the page without loss (a screenshot for the static page, and "
-        "for the moving ones the very picture that was on the screen, known by its number). New pictures: that differ from "
-        "the one before.",
+        "for the moving ones the very picture that was on the screen, known by its number). New pictures: those that "
+        "differ from the one before.",
     )
     with pages.serve() as base:
         for page in ("static", "videos", "canvas"):

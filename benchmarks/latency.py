@@ -1,0 +1,89 @@
+"""How long a start takes to its first picture, and a stop to playable files, through REST of the running service."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+
+from benchmarks.need import require
+from benchmarks.service import NATIVE, Service, service, web
+from benchmarks.table import Table
+from egress_ray.folders import task_folder
+from tests.oracle.page import serve_page
+from tests.oracle.reader import Picture, read
+
+_RECORDED_S = 1.0
+
+
+@dataclass(frozen=True)
+class Times:
+    """Seconds from the request for a start to the first picture and to the first that shows something, and from the
+    request for a stop to a playlist with its end."""
+
+    first: float
+    seen: float
+    playable: float
+
+
+def run(quick: bool) -> list[Table]:
+    """Native (the documented example, synthetic participants) and web (a page of the oracle's), one after another."""
+    require("chromium")
+    count = 3 if quick else 20
+    table = Table(
+        "Latency, seconds",
+        [
+            "kind",
+            *(f"{what} {p}" for what in ("first frame", "first seen", "stop to playable") for p in ("p50", "p95")),
+        ],
+        f"{count} recordings one after another. First frame: from the POST to the wall-clock time of media time 0 "
+        "(EXT-X-PROGRAM-DATE-TIME). First seen: to the first picture in which there is more than background. Stop to "
+        "playable: from the POST until the playlist ends with EXT-X-ENDLIST at the files endpoint.",
+    )
+    with service() as running, serve_page() as url:
+        for kind, payload in (("native", NATIVE), ("web", web(url))):
+            times = [_measure(running, payload) for _ in range(count)]
+            cells = [
+                f"{np.percentile([getattr(each, name) for each in times], percent):.2f}"
+                for name in ("first", "seen", "playable")
+                for percent in (50, 95)
+            ]
+            table.add(kind, *cells)
+    return [table]
+
+
+def _measure(running: Service, payload: Mapping[str, Any]) -> Times:
+    asked = time.time()
+    task = running.start(payload)
+    running.wait(task, "PROCESSING")
+    playlist = f"/egress/v1/bench/tasks/{task}/files/bench.m3u8"
+    time.sleep(_RECORDED_S + (1.0 if "url" in payload else 0.0))
+    stopped = time.monotonic()
+    running.stop(task)
+    text = ""
+    while "#EXT-X-ENDLIST" not in text:
+        if time.monotonic() - stopped > 30:
+            raise TimeoutError(f"Task {task} has no playable files: {running.status(task)}")
+        reply = running.http.get(playlist)
+        text = reply.text if reply.status_code == httpx.codes.OK else ""
+        time.sleep(0.01)
+    playable = time.monotonic() - stopped
+    running.wait(task, "STOPPED")
+    dated = next(line for line in text.splitlines() if line.startswith("#EXT-X-PROGRAM-DATE-TIME:"))
+    first = datetime.fromisoformat(dated.partition(":")[2]).timestamp() - asked
+    return Times(first, first + _first_seen(task_folder(running.data, "bench", task) / "bench.m3u8"), playable)
+
+
+def _first_seen(playlist: Path) -> float:
+    """Media time of the first picture that is not of one colour (in which the oracle's page and the participants,
+    who have marks and names, differ from an empty canvas or page)."""
+    for item in read(str(playlist)):
+        if isinstance(item, Picture) and int(item.y.max()) - int(item.y.min()) > 40:
+            return item.t
+    return float("nan")
