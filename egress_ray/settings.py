@@ -22,6 +22,13 @@ class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class HttpSettings(_Section):
+    """Where `make run` listens; `serve run` takes this from `http_options` of its config."""
+
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(8091, ge=1, le=65535, description="Port to listen on.")
+
+
 class StoreSettings(_Section):
     """Where tasks are kept."""
 
@@ -76,6 +83,7 @@ class Settings(BaseSettings):
     data_dir: str = Field("egress-data", description="Folder for the store, keys and recordings.")
     namespace: str = Field("egress", description="Ray namespace of the manager and the recordings.")
     replicas: int = Field(1, ge=1, le=16, description="Replicas of the REST deployment.")
+    http: HttpSettings = HttpSettings()
     store: StoreSettings = StoreSettings()
     lease: LeaseSettings = LeaseSettings()
     limits: LimitSettings = LimitSettings()

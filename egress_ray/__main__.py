@@ -1,0 +1,72 @@
+"""`python -m egress_ray`: the whole service on this machine, in the foreground, ended by Ctrl-C."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from egress_ray import environment
+
+# A second Ctrl-C, or this long after the first, ends it at once.
+_SHUTDOWN_LIMIT_S = 20.0
+CONFIG = Path("serve_config.yaml")
+
+
+def main() -> int:
+    """Run until a signal; 0 after a clean end, 1 when the service could not start."""
+    environment.apply(os.environ)
+    from egress_ray.app import build
+    from egress_ray.settings import load
+
+    args = _args(CONFIG)
+    try:
+        settings = load(args)
+    except ValidationError as error:
+        for each in error.errors(include_input=False):
+            print(f"Setting {'.'.join(map(str, each['loc']))}: {each['msg']}", file=sys.stderr)
+        return 1
+
+    import ray
+    from ray import serve
+
+    logging.getLogger("ray").setLevel(logging.WARNING)
+    ray.init(address="local", log_to_driver=False, dashboard_host="127.0.0.1", _node_ip_address="127.0.0.1")
+    ended = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):  # after Ray, which sets handlers of its own
+        signal.signal(number, lambda *_: ended.set())
+    try:
+        serve.start(http_options={"host": settings.http.host, "port": settings.http.port})
+        serve.run(build(args), name="egress", route_prefix="/", logging_config={"enable_access_log": False})
+        host, port = settings.http.host, settings.http.port
+        print(f"egress-ray is ready at http://{host}:{port} (docs at /docs); Ray's dashboard: http://127.0.0.1:8265")
+        print(f"Recordings are kept in {settings.data_path}. Ctrl-C ends the service.", flush=True)
+        ended.wait()
+        print("Ending", flush=True)
+    finally:
+        limit = threading.Timer(_SHUTDOWN_LIMIT_S, lambda: os._exit(1))
+        limit.daemon = True
+        limit.start()
+        serve.shutdown()  # type: ignore[no-untyped-call]
+        ray.shutdown()
+    return 0
+
+
+def _args(config: Path) -> dict[str, Any]:
+    """The settings in the Serve config of this folder, so that both ways of starting mean the same."""
+    if not config.is_file():
+        return {}
+    document = yaml.safe_load(config.read_text())
+    args: dict[str, Any] = document["applications"][0].get("args") or {}
+    return args
+
+
+if __name__ == "__main__":
+    sys.exit(main())

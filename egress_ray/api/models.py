@@ -1,0 +1,211 @@
+"""Bodies of the REST API as pydantic models: what a request may hold, and what a reply holds."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
+from pydantic_core import PydanticCustomError
+
+from egress_ray.api import limits
+from egress_ray.tasks import State
+from recorders.spec import Format, Layout
+
+
+class _Request(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+def _even(value: int) -> int:
+    if value % 2:
+        raise PydanticCustomError("odd", "must be even")
+    return value
+
+
+def _pattern(value: str) -> str:
+    if (problem := limits.pattern_problem(value)) is not None:
+        raise PydanticCustomError("filename_pattern", "{problem}", {"problem": problem})
+    return value
+
+
+def _sample_rate(value: int) -> int:
+    if value not in limits.SAMPLE_RATES:
+        rates = ", ".join(map(str, limits.SAMPLE_RATES))
+        raise PydanticCustomError("sample_rate", "must be one of {rates}", {"rates": rates})
+    return value
+
+
+Side = Annotated[int, Field(ge=limits.SIDE[0], le=limits.SIDE[1]), AfterValidator(_even)]
+RequestId = Annotated[str, Field(pattern=limits.REQUEST_ID, description="1 to 32 of 0-9a-zA-Z", examples=["m2d3k03l"])]
+
+
+class Video(_Request):
+    """The picture: pixels, frames per second, kbit/s."""
+
+    width: Side = 1280
+    height: Side = 720
+    frameRate: int = Field(30, ge=limits.FRAME_RATE[0], le=limits.FRAME_RATE[1])  # noqa: N815
+    bitrate: int = Field(1000, ge=limits.VIDEO_KBPS[0], le=limits.VIDEO_KBPS[1], description="kbit/s")
+
+
+class Audio(_Request):
+    """The sound: Hz, channels, kbit/s."""
+
+    sampleRate: Annotated[int, AfterValidator(_sample_rate)] = Field(  # noqa: N815
+        48000, json_schema_extra={"enum": list(limits.SAMPLE_RATES)}
+    )
+    channels: int = Field(2, ge=1, le=2)
+    bitrate: int = Field(128, ge=limits.AUDIO_KBPS[0], le=limits.AUDIO_KBPS[1], description="kbit/s")
+
+
+class RegionModel(_Request):
+    """A rectangle of the canvas for one user; even pixels, higher `z` covers lower."""
+
+    uid: str = Field(pattern=limits.USER)
+    x: Annotated[int, Field(ge=0, le=limits.SIDE[1]), AfterValidator(_even)]
+    y: Annotated[int, Field(ge=0, le=limits.SIDE[1]), AfterValidator(_even)]
+    width: Side
+    height: Side
+    z: int = Field(0, ge=-1000, le=1000)
+
+
+class RecordPayload(_Request):
+    """What to record. Which fields go together is checked by `egress_ray.api.rules`."""
+
+    layout: Layout | Literal["freestyle"] = "flat"
+    channel: str | None = Field(None, pattern=limits.CHANNEL, description="required unless layout is freestyle")
+    access_token: SecretStr | None = Field(
+        None,
+        min_length=limits.TOKEN_LENGTH[0],
+        max_length=limits.TOKEN_LENGTH[1],
+        description="required unless layout is freestyle; never given back",
+    )
+    workerUid: int | None = Field(  # noqa: N815
+        None,
+        ge=limits.WORKER_UID[0],
+        le=limits.WORKER_UID[1],
+        description="the uid the recorder joins under; required unless layout is freestyle",
+    )
+    users: list[Annotated[str, Field(pattern=limits.USER)]] | None = Field(
+        None, max_length=limits.USERS, description="empty or absent: everyone, as they come and go"
+    )
+    url: str | None = Field(
+        None, pattern=limits.URL, max_length=limits.URL_LENGTH, description="freestyle only, required there"
+    )
+    regions: list[RegionModel] | None = Field(
+        None, min_length=1, max_length=limits.REGIONS, description="customized only, required there"
+    )
+    interval_in_ms: int | None = Field(
+        None, ge=limits.INTERVAL_MS[0], le=limits.INTERVAL_MS[1], description="snapshot only"
+    )
+    webGL: bool | None = Field(None, description="freestyle only: give the page WebGL, by software")  # noqa: N815
+    filename_pattern: Annotated[str, AfterValidator(_pattern)] = Field(
+        "{task_id}",
+        min_length=1,
+        max_length=limits.PATTERN_LENGTH,
+        description="may hold " + ", ".join(f"{{{name}}}" for name in limits.PLACEHOLDERS),
+    )
+    format: Format = "hls"
+    video: Video = Field(default_factory=Video)
+    audio: Audio = Field(default_factory=Audio)
+
+
+_NATIVE_EXAMPLE: dict[str, Any] = {
+    "request_id": "m2d3k03l",
+    "cmd": "record",
+    "payload": {
+        "layout": "flat",
+        "channel": "egress_test",
+        "access_token": "007eJxt9VMp+//+i9SOE",
+        "workerUid": 42,
+        "users": ["user1", "user2"],
+        "filename_pattern": "file_output",
+        "format": "hls",
+        "video": {"width": 1280, "height": 720, "frameRate": 30, "bitrate": 1000},
+        "audio": {"sampleRate": 48000, "channels": 2, "bitrate": 128},
+    },
+}
+_WEB_EXAMPLE: dict[str, Any] = {
+    "request_id": "m2d3kw3l",
+    "cmd": "record",
+    "payload": {
+        "layout": "freestyle",
+        "url": "http://your_freestyle_canvas.good.example",
+        "filename_pattern": "file_output",
+        "webGL": False,
+        "format": "hls",
+        "video": {"width": 1280, "height": 720, "frameRate": 30, "bitrate": 1000},
+        "audio": {"sampleRate": 48000, "channels": 2, "bitrate": 128},
+    },
+}
+
+
+class StartRequest(_Request):
+    """Start a task. `request_id` makes it idempotent within its app."""
+
+    model_config = ConfigDict(
+        extra="forbid", strict=True, json_schema_extra={"examples": [_NATIVE_EXAMPLE, _WEB_EXAMPLE]}
+    )
+
+    request_id: RequestId
+    cmd: Literal["record", "snapshot", "rtmp", "whip"]
+    payload: RecordPayload
+
+
+class TaskRequest(_Request):
+    """Ask for something about a task."""
+
+    request_id: RequestId
+
+
+class StartReply(BaseModel):
+    """A task was accepted, or had been before."""
+
+    request_id: str = Field(examples=["m2d3k03l"])
+    task_id: str = Field(examples=["1ta5k3552"])
+    status: str = Field(examples=["enqueued"])
+
+
+class StopReply(BaseModel):
+    """A stop was accepted (`enqueued`), or had nothing left to do (`completed`)."""
+
+    request_id: str = Field(examples=["234drd3"])
+    status: Literal["enqueued", "completed"]
+    message: str = Field(examples=["Stop task enqueued for task 1ta5k3552"])
+
+
+class StatusReply(BaseModel):
+    """A task as it is. `payload` is the request's without its access token, with the `files` generated so far."""
+
+    request_id: str = Field(examples=["1yu323k5"])
+    task_id: str = Field(examples=["92347f6bdf0465b3"])
+    state: State
+    action: str = Field(description="the last command that changed the task: start or stop", examples=["start"])
+    created_at: str = Field(examples=["2025-09-19T00:15:15Z"])
+    error: str = Field(description="one sentence when FAILED")
+    message: str
+    reason: str = Field(description="when STOPPED: completed or user_stop")
+    payload: dict[str, Any]
+
+
+class ListReply(BaseModel):
+    """Tasks, newest first; `cursor` asks for the next page, null at the end."""
+
+    tasks: list[StatusReply]
+    cursor: str | None
+
+
+class ErrorDetail(BaseModel):
+    """What is wrong with one field."""
+
+    field: str = Field(examples=["payload.video.width"])
+    message: str = Field(examples=["must be even"])
+
+
+class ErrorReply(BaseModel):
+    """Any error."""
+
+    request_id: str = Field(description="as in the request, empty when it could not be read")
+    error: str = Field(description="one clear sentence")
+    code: str = Field(examples=["invalid_request"])
+    details: list[ErrorDetail]

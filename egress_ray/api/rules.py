@@ -1,0 +1,55 @@
+"""Rules between the fields of a payload, which no single field's type can tell; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from egress_ray.api.limits import NOT_YET
+from egress_ray.api.models import ErrorDetail, RecordPayload, StartRequest
+from recorders.web.hosts import host_allowed
+
+_CHANNEL_FIELDS = ("channel", "access_token", "workerUid")
+
+
+def problems(request: StartRequest, allowed_hosts: tuple[str, ...]) -> list[ErrorDetail]:
+    """Everything that is wrong with a well-formed start; empty when nothing is."""
+    if request.cmd in NOT_YET:
+        return [ErrorDetail(field="cmd", message=f"{request.cmd} is not supported yet")]
+    found = list(
+        _page(request.payload, allowed_hosts) if request.payload.layout == "freestyle" else _channel(request.payload)
+    )
+    if request.payload.interval_in_ms is not None:
+        found.append(("interval_in_ms", "goes with cmd snapshot only"))
+    return [ErrorDetail(field=f"payload.{field}", message=message) for field, message in found]
+
+
+def _page(payload: RecordPayload, allowed_hosts: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    if payload.url is None:
+        yield "url", "is required when layout is freestyle"
+    elif not host_allowed(payload.url, allowed_hosts):
+        yield "url", "names a host that this service may not record"
+    for field in (*_CHANNEL_FIELDS, "users", "regions"):
+        if getattr(payload, field) is not None:
+            yield field, "does not go with layout freestyle"
+
+
+def _channel(payload: RecordPayload) -> Iterator[tuple[str, str]]:
+    for field in _CHANNEL_FIELDS:
+        if getattr(payload, field) is None:
+            yield field, f"is required when layout is {payload.layout}"
+    for field in ("url", "webGL"):
+        if getattr(payload, field) is not None:
+            yield field, "goes with layout freestyle only"
+    if payload.layout == "customized":
+        yield from _regions(payload)
+    elif payload.regions is not None:
+        yield "regions", "goes with layout customized only"
+
+
+def _regions(payload: RecordPayload) -> Iterator[tuple[str, str]]:
+    if payload.regions is None:
+        yield "regions", "is required when layout is customized"
+        return
+    for number, region in enumerate(payload.regions):
+        if region.x + region.width > payload.video.width or region.y + region.height > payload.video.height:
+            yield f"regions.{number}", f"reaches beyond the canvas of {payload.video.width}x{payload.video.height}"

@@ -1,0 +1,125 @@
+"""The Ray Serve application: `serve run serve_config.yaml` builds it from the config's `args:`."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import ray
+from fastapi import FastAPI
+from ray import serve
+from ray.exceptions import RayActorError, RayTaskError
+from ray.serve import Application
+
+from egress_ray.api.app import create_app
+from egress_ray.loopback import close_replica_port
+from egress_ray.manager.client import get_manager
+from egress_ray.recording.job import Publication
+from egress_ray.secrets import open_vault
+from egress_ray.settings import load
+from egress_ray.tasks import Manager, NewTask, Page, RequestConflict, State, Task
+
+_CALLS_AT_ONCE = 1000
+
+
+class ManagerClient:
+    """`egress_ray.tasks.Manager` by calls to the actor."""
+
+    def __init__(self, handle: Any) -> None:
+        # Nothing of these many short calls is worth a row in the dashboard.
+        self._handle = handle
+
+    async def start(self, new: NewTask) -> Task | RequestConflict:
+        answer: Task | RequestConflict = await self._handle.start.options(enable_task_events=False).remote(new)
+        return answer
+
+    async def stop(self, app_id: str, task_id: str) -> tuple[Task, bool] | None:
+        answer: tuple[Task, bool] | None = await self._handle.stop.remote(app_id, task_id)
+        return answer
+
+    async def task(self, app_id: str, task_id: str) -> Task | None:
+        answer: Task | None = await self._handle.task.options(enable_task_events=False).remote(app_id, task_id)
+        return answer
+
+    async def tasks(self, app_id: str, state: State | None, cmd: str | None, limit: int, cursor: str | None) -> Page:
+        answer: Page = await self._handle.tasks.remote(app_id, state, cmd, limit, cursor)
+        return answer
+
+    async def recording_of(self, app_id: str, channel: str) -> str | None:
+        answer: str | None = await self._handle.recording_of.remote(app_id, channel)
+        return answer
+
+    async def version(self) -> str:
+        return str(await self._handle.version.remote())
+
+    async def ready(self) -> None:
+        await self._handle.ready.options(enable_task_events=False).remote()
+
+
+class RayGateway:
+    """The REST side's way into the cluster."""
+
+    def __init__(self, manager: Manager, namespace: str) -> None:
+        self._manager = manager
+        self._namespace = namespace
+
+    @property
+    def manager(self) -> Manager:
+        """The task manager."""
+        return self._manager
+
+    async def publish(self, recording: str, user: str, token: str, offer: str) -> Publication:
+        """Hand a WHIP offer to a recording."""
+        answer: Publication = await self._recording(recording).publish.remote(user, token, offer)
+        return answer
+
+    async def unpublish(self, recording: str, resource: str, token: str) -> Publication:
+        """End a WHIP session."""
+        answer: Publication = await self._recording(recording).unpublish.remote(resource, token)
+        return answer
+
+    def unreachable(self, error: Exception) -> bool:
+        """Whether the other side is gone, or its store is."""
+        return isinstance(error, RayActorError | RayTaskError | ValueError)
+
+    def _recording(self, name: str) -> Any:
+        return ray.get_actor(name, namespace=self._namespace)
+
+
+class Api:
+    """One replica of the REST deployment."""
+
+    def __init__(self, args: dict[str, Any]) -> None:
+        self._args = args
+        close_replica_port()
+        # Whoever asks for /readyz is told; a line a request would say little and cost much.
+        logging.getLogger("ray.serve").setLevel(logging.WARNING)
+
+    async def __serve_build_asgi_app__(self) -> FastAPI:
+        settings = load(self._args)
+        manager = ManagerClient(await get_manager(settings))
+        vault = open_vault(settings.secret_key, settings.data_path)
+        return create_app(settings, RayGateway(manager, settings.namespace), vault)
+
+
+def build(args: dict[str, Any]) -> Application:
+    """The application. `args` are settings as in `docs/settings.md`, with the environment going before them.
+
+    Raises pydantic's ValidationError for a wrong setting.
+    """
+    settings = load(args)
+    if any((settings.secrets.key, settings.sources.janus.api_secret)) and _holds_secret(args):
+        raise ValueError("Secrets must not be in the Serve config, which Ray keeps in clear; set EGRESS_* variables.")
+    plain = {**settings.without_secrets(), "data_dir": str(settings.data_path)}
+    deployment = serve.deployment(
+        name="Api",
+        num_replicas=settings.replicas,
+        max_ongoing_requests=_CALLS_AT_ONCE,
+        ray_actor_options={"num_cpus": 0},
+        graceful_shutdown_timeout_s=2,
+    )(serve.ingress()(Api))
+    return deployment.bind(plain)
+
+
+def _holds_secret(args: dict[str, Any]) -> bool:
+    return bool(args.get("secrets", {}).get("key") or args.get("sources", {}).get("janus", {}).get("api_secret"))
