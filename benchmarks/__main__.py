@@ -6,6 +6,7 @@ import argparse
 import importlib
 import sys
 import time
+import traceback
 
 from benchmarks.need import Missing
 from benchmarks.table import ORDER, machine, write
@@ -27,6 +28,10 @@ def main() -> int:
             tables = importlib.import_module(f"benchmarks.{name}").run(args.quick)
         except Missing as missing:
             print(f"\n{name}: {missing}", file=sys.stderr, flush=True)
+            failed = True
+            continue
+        except Exception:  # the other benchmarks can still be run
+            print(f"\n{name} failed:\n{traceback.format_exc()}", file=sys.stderr, flush=True)
             failed = True
             continue
         for table in tables:

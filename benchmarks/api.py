@@ -34,9 +34,9 @@ def run(quick: bool) -> list[Table]:
         "API: durable starts",
         ["connections", "ours/s", "plain/s", "ratio", "ours p50", "ours p99", "plain p50", "plain p99"],
         f"Median of {runs} runs of {', '.join(map(str, counts.values()))} POSTs. Ours: the whole way through HAProxy, "
-        "the Serve replica and the task manager to SQLite (WAL, synchronous=FULL); tasks then wait for more memory than "
-        "the node has. Plain: uvicorn with the same FastAPI handlers and the same store in one process. The load comes "
-        "from the same machine.",
+        "the Serve replica and the task manager to SQLite (WAL, synchronous=FULL); the tasks then wait for more memory "
+        "than the node has. Plain: uvicorn with the same FastAPI handlers and the same store in one process. The load "
+        "comes from the same machine.",
     )
     numbers = itertools.count()
     found: dict[tuple[int, str], list[Load]] = {}

@@ -20,6 +20,7 @@ from tests.oracle.page import serve_page
 from tests.oracle.reader import Picture, read
 
 _RECORDED_S = 1.0
+_LIMIT_S = 30.0
 
 
 @dataclass(frozen=True)
@@ -61,23 +62,27 @@ def run(quick: bool) -> list[Table]:
 def _measure(running: Service, payload: Mapping[str, Any]) -> Times:
     asked = time.time()
     task = running.start(payload)
-    running.wait(task, "PROCESSING")
-    playlist = f"/egress/v1/bench/tasks/{task}/files/bench.m3u8"
-    time.sleep(_RECORDED_S + (1.0 if "url" in payload else 0.0))
+    _wait_for(running, task, "bench_1_init.mp4")  # written with the first picture
+    time.sleep(_RECORDED_S)
     stopped = time.monotonic()
     running.stop(task)
-    text = ""
-    while "#EXT-X-ENDLIST" not in text:
-        if time.monotonic() - stopped > 30:
-            raise TimeoutError(f"Task {task} has no playable files: {running.status(task)}")
-        reply = running.http.get(playlist)
-        text = reply.text if reply.status_code == httpx.codes.OK else ""
-        time.sleep(0.01)
+    text = _wait_for(running, task, "bench.m3u8", b"#EXT-X-ENDLIST").decode()
     playable = time.monotonic() - stopped
     running.wait(task, "STOPPED")
     dated = next(line for line in text.splitlines() if line.startswith("#EXT-X-PROGRAM-DATE-TIME:"))
     first = datetime.fromisoformat(dated.partition(":")[2]).timestamp() - asked
     return Times(first, first + _first_seen(task_folder(running.data, "bench", task) / "bench.m3u8"), playable)
+
+
+def _wait_for(running: Service, task: str, name: str, holding: bytes = b"") -> bytes:
+    """A file of the task as soon as the files endpoint has it with these bytes in it."""
+    limit = time.monotonic() + _LIMIT_S
+    while time.monotonic() < limit:
+        reply = running.http.get(f"/egress/v1/bench/tasks/{task}/files/{name}")
+        if reply.status_code == httpx.codes.OK and holding in reply.content:
+            return reply.content
+        time.sleep(0.02)
+    raise TimeoutError(f"Task {task} has no {name} within {_LIMIT_S:.0f} s: {running.status(task)}")
 
 
 def _first_seen(playlist: Path) -> float:

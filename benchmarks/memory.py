@@ -30,8 +30,8 @@ def run(quick: bool) -> list[Table]:
     table = Table(
         "Memory, MB (PSS)",
         ["what", "MB", "processes"],
-        f"Proportional set size of the whole process tree, {settle:.0f} s after it began to record. A recording's tree is "
-        "its Ray worker with its children; what it shares with the service counts in parts.",
+        f"Proportional set size of the whole process tree, {settle:.0f} s after it began to record. A recording's tree "
+        "is its Ray worker with its children; what it shares with the service counts in parts.",
     )
     with pages.serve() as base:
         with service() as ours:
