@@ -60,6 +60,8 @@ class VideoEncoder:
                 "lag-in-frames": "0",
                 "row-mt": "1",
                 "auto-alt-ref": "0",
+                # libvpx's fixed keyframe interval: none but the ones that begin a part.
+                "keyint_min": str(context.gop_size),
             }
         context.open(strict=False)
         self.track = VideoTrack(
@@ -132,6 +134,8 @@ class AudioEncoder:
     def flush(self) -> list[EncodedSound]:
         """The rest, filled up with silence to a whole packet."""
         out: list[EncodedSound] = []
+        if self._resampler is not None and self._at is not None:
+            self._pending = np.concatenate((self._pending, self._rows(self._resampler.resample(None))))
         if len(self._pending):
             block = np.zeros((self._context.frame_size, self._channels), np.float32)
             block[: len(self._pending)] = self._pending
@@ -145,10 +149,11 @@ class AudioEncoder:
             np.ascontiguousarray(block.reshape(1, -1)), format="flt", layout=self._layout
         )
         frame.sample_rate = self._in_rate
-        blocks = [
-            (part.to_ndarray().T if self._format == "fltp" else part.to_ndarray().reshape(-1, self._channels))
-            for part in self._resampler.resample(frame)
-        ]
+        return self._rows(self._resampler.resample(frame))
+
+    def _rows(self, frames: list[av.AudioFrame]) -> np.ndarray[Any, np.dtype[Any]]:
+        """Frames of interleaved float32 as (n, channels)."""
+        blocks = [frame.to_ndarray().reshape(-1, self._channels) for frame in frames]
         return np.concatenate(blocks) if blocks else np.zeros((0, self._channels), np.float32)
 
     def _encode_block(self, block: np.ndarray[Any, np.dtype[Any]]) -> list[EncodedSound]:

@@ -12,7 +12,7 @@ _DURATION, _SIZE, _FLAGS, _OFFSET = 0x100, 0x200, 0x400, 0x800
 
 @dataclass(frozen=True, slots=True)
 class Fragment:
-    """A `moof` with its `mdat`; seconds of its first track."""
+    """A `moof` with its `mdat`; seconds of its first track, which is the pictures' where there are any."""
 
     data: bytes
     start: float
@@ -50,6 +50,7 @@ class Fragmenter:
         self._buffer = bytearray()
         self._head = b""
         self._fragments: list[Fragment] = []
+        self._timescales: dict[int, int] = {}
 
     def feed(self, data: bytes) -> None:
         """Any number of bytes, cut anywhere."""
@@ -72,33 +73,44 @@ class Fragmenter:
             self._head += box
             if kind == b"moov":
                 self.init, self._head = self._head, b""
-                self._timescale = _timescale(box[8:])
+                self._timescales = dict(_timescales(box[8:]))
         elif kind == b"mdat":
             data, self._head = self._head + box, b""
             moof = find(data, b"moof")
             if moof is not None:
-                start, duration = _times(moof)
-                self._fragments.append(Fragment(data, start / self._timescale, duration / self._timescale))
+                track, start, duration = _times(moof)
+                timescale = self._timescales[track]
+                self._fragments.append(Fragment(data, start / timescale, duration / timescale))
         elif kind in (b"moof", b"styp"):
             self._head += box
 
 
-def _timescale(moov: bytes) -> int:
-    mdhd = find(moov, b"trak", b"mdia", b"mdhd")
-    if mdhd is None:
-        raise ValueError("The init section has no mdhd box.")
-    at = 20 if mdhd[0] == 1 else 12
-    return int(struct.unpack_from(">I", mdhd, at)[0])
+def _timescales(moov: bytes) -> Iterator[tuple[int, int]]:
+    """(track id, ticks a second) of each track."""
+    for kind, trak in boxes(moov):
+        if kind == b"trak":
+            tkhd, mdhd = _need(trak, b"tkhd"), _need(trak, b"mdia", b"mdhd")
+            (track,) = struct.unpack_from(">I", tkhd, 20 if tkhd[0] == 1 else 12)
+            (timescale,) = struct.unpack_from(">I", mdhd, 20 if mdhd[0] == 1 else 12)
+            yield track, timescale
 
 
-def _times(moof: bytes) -> tuple[int, int]:
-    """Decode time of the first track's first sample, and the sum of its samples' durations."""
-    traf = find(moof, b"traf") or b""
-    tfdt = find(traf, b"tfdt") or b"\0" * 8
-    start = struct.unpack_from(">Q" if tfdt[0] == 1 else ">I", tfdt, 4)[0]
-    default = _default_duration(find(traf, b"tfhd") or b"\0" * 8)
+def _times(moof: bytes) -> tuple[int, int, int]:
+    """Id of the first track that has samples here, decode time of the first, and the sum of their durations."""
+    traf = _need(moof, b"traf")
+    tfhd, tfdt = _need(traf, b"tfhd"), _need(traf, b"tfdt")
+    (track,) = struct.unpack_from(">I", tfhd, 4)
+    (start,) = struct.unpack_from(">Q" if tfdt[0] == 1 else ">I", tfdt, 4)
+    default = _default_duration(tfhd)
     total = sum(_run_duration(trun, default) for kind, trun in boxes(traf) if kind == b"trun")
-    return start, total
+    return track, start, total
+
+
+def _need(data: bytes, *path: bytes) -> bytes:
+    payload = find(data, *path)
+    if payload is None:
+        raise ValueError(f"There is no {b'/'.join(path).decode()} box.")
+    return payload
 
 
 def _default_duration(tfhd: bytes) -> int:

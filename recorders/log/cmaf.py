@@ -15,6 +15,7 @@ from av.audio.codeccontext import AudioCodecContext
 from av.container.output import OutputContainer
 from av.video.codeccontext import VideoCodecContext
 
+from recorders.errors import RecorderError
 from recorders.log.boxes import Fragmenter
 from recorders.log.segment_log import SegmentLog
 
@@ -62,7 +63,8 @@ class CmafWriter:
 
     Times count from the recording's epoch (Unix seconds of media time 0): picture `n` is shown at
     `n / frame_rate`, sound by its sample index. A part ends at the first keyframe `part_seconds` or more after
-    its start; without pictures, sound is cut at about that length.
+    its start; without pictures, sound is cut at about that length. Once the log has refused something (its error is
+    raised as it is) nothing more is written, so that an attempt has no holes.
     """
 
     def __init__(
@@ -84,6 +86,7 @@ class CmafWriter:
         self._duration = 0.0
         self._begun = False
         self._closed = False
+        self._refused = False
         options = {"movflags": _MOVFLAGS}
         if video is None:
             options = {
@@ -138,8 +141,9 @@ class CmafWriter:
             return
         self._closed = True
         self._muxer.close()
-        self._collect()
-        self._append()
+        if not self._refused:
+            self._collect()
+            self._append()
 
     @staticmethod
     def _packet(data: bytes, stream: Any, pts: int, duration: int, rate: int) -> av.Packet[Any]:
@@ -151,8 +155,14 @@ class CmafWriter:
         return packet
 
     def _mux(self, packet: av.Packet[Any]) -> None:
+        if self._closed or self._refused:
+            raise RecorderError("The recording's log is closed.")
         self._muxer.mux_one(packet)
-        self._collect()
+        try:
+            self._collect()
+        except BaseException:
+            self._refused = True
+            raise
 
     def _collect(self) -> None:
         if not self._begun and self._fragmenter.init:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
+import secrets
 from pathlib import Path
 
 from recorders.formats import extensions
 
 INDEX = "index.jsonl"
+
+_TEMPORARY = re.compile(r"\.[0-9a-f]{16}\.tmp")
 
 
 def playlist_name(prefix: str) -> str:
@@ -32,20 +36,55 @@ def listed_files(folder: Path, prefix: str) -> tuple[str, ...]:
     return tuple(name for name in [*names, manifest_name(prefix)] if (Path(folder) / name).is_file())
 
 
+def temporary(path: Path) -> Path:
+    """A name beside `path` that nobody else uses; what a crash leaves of it, `remove_leftovers` finds."""
+    return path.with_name(f".{secrets.token_hex(8)}.tmp")
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what writers that are no more left half-written in a folder."""
+    for path in folder.iterdir():
+        if _TEMPORARY.fullmatch(path.name):
+            path.unlink(missing_ok=True)
+
+
 def write_durably(path: Path, data: bytes) -> None:
-    """Write a whole file or none: temporary name, sync, rename, sync of the folder."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    with temporary.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    """Write a whole file or none, on the disk on return."""
+    draft = temporary(path)
+    try:
+        with draft.open("wb") as file:
+            file.write(data)
+        publish(draft, path)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a whole file or none, for a file that can be made again: it is not forced to the disk."""
+    draft = temporary(path)
+    try:
+        draft.write_bytes(data)
+        draft.replace(path)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
+
+
+def publish(draft: Path, path: Path) -> None:
+    """Give a temporary file that is written to its end its name: data first, then the name, both on the disk."""
+    _sync(draft, os.O_RDONLY)
+    draft.replace(path)
     sync_folder(path.parent)
 
 
 def sync_folder(folder: Path) -> None:
-    """Make renames in a folder durable."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    """Make new names in a folder durable."""
+    _sync(folder, os.O_RDONLY | os.O_DIRECTORY)
+
+
+def _sync(path: Path, flags: int) -> None:
+    handle = os.open(path, flags)
     try:
         os.fsync(handle)
     finally:

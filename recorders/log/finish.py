@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
-import os
+import fcntl
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import av
+
+from recorders.errors import RecorderError
 from recorders.formats import codecs_of
 from recorders.log import files
-from recorders.log.manifest import manifest
+from recorders.log.index import Index
+from recorders.log.manifest import manifest, vouches
 from recorders.log.playlist import render
 from recorders.log.remux import remux
 from recorders.log.segment_log import read_index
 from recorders.spec import Format
 
+# How long to wait for another that finishes the same recording.
+_PATIENCE_S = 300.0
+
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """What came of a recording; `files` relative to its folder, none when nothing was recorded."""
+    """What came of a recording: seconds, parts and bytes of the log; `files` relative to its folder, none when
+    nothing was recorded."""
 
     files: tuple[str, ...]
     seconds: float
@@ -28,32 +39,50 @@ class Finished:
 def finish(folder: Path, prefix: str, format: Format) -> Finished:
     """Write the final playlist, the single file that `format` asks for, and the manifest.
 
-    Blocking and idempotent: each file is written whole or not at all, and a second call changes nothing. A
-    part that the index does not name (the recorder died between the two) does not count.
+    Blocking and idempotent: each file is written whole or not at all, two at once take turns, and a second call
+    changes nothing unless the log has grown. A part that the index does not name (the recorder died between the
+    two) does not count. Raises `RecorderError` with the fact when a part cannot be read or a file not written.
     """
     folder = Path(folder)
-    index = read_index(folder)
+    index = folder / files.INDEX
+    if not index.is_file():
+        return Finished((), 0.0, 0, 0)
+    try:
+        with _alone(index):
+            return _finish(folder, prefix, format, read_index(folder))
+    except (OSError, av.FFmpegError) as error:
+        raise RecorderError(f"The recording cannot be finished: {error}.") from error
+
+
+def _finish(folder: Path, prefix: str, format: Format, index: Index) -> Finished:
+    files.remove_leftovers((folder / prefix).parent)
     if not index.parts:
         return Finished((), 0.0, 0, 0)
-    text = render(index, ended=True)
-    files.write_durably(folder / files.playlist_name(prefix), text.encode())
     codecs = codecs_of(format)
-    if codecs.container is not None:
-        target = folder / f"{prefix}{codecs.extension}"
-        if not target.exists():
-            temporary = target.with_name(f".{target.name}.tmp")
-            remux(folder, index, codecs, temporary)
-            _sync(temporary)
-            temporary.replace(target)
-            files.sync_folder(target.parent)
-    files.write_durably(folder / files.manifest_name(prefix), manifest(folder, prefix, index).encode())
-    names = files.listed_files(folder, prefix)
-    return Finished(names, index.seconds, len(index.parts), sum(part.bytes for part in index.parts))
+    playlist, single = files.playlist_name(prefix), f"{prefix}{codecs.extension}"
+    if not vouches(folder, prefix, index, (playlist, single) if codecs.container else (playlist,)):
+        files.write_durably(folder / playlist, render(index, ended=True).encode())
+        if codecs.container:
+            draft = files.temporary(folder / single)
+            remux(folder, index, codecs, draft)
+            files.publish(draft, folder / single)
+        files.write_durably(folder / files.manifest_name(prefix), manifest(folder, prefix, index).encode())
+    return Finished(
+        files.listed_files(folder, prefix), index.seconds, len(index.parts), sum(part.bytes for part in index.parts)
+    )
 
 
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Hold the lock of a file; it goes with the process that holds it."""
+    deadline = time.monotonic() + _PATIENCE_S
+    with path.open("rb") as file:
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise RecorderError(f"Somebody else has been finishing this for {_PATIENCE_S:.0f} s.") from None
+                time.sleep(0.05)
+        yield

@@ -48,15 +48,27 @@ class Index:
 
     @property
     def newest_attempt(self) -> int:
-        return max((entry.attempt for entry in self.attempts), default=0)
+        return self.attempts[-1].attempt if self.attempts else 0
 
     @property
     def seconds(self) -> float:
         """Recorded media, gaps left out."""
         return sum(part.duration for part in self.parts)
 
-    def init_of(self, part: Part) -> Attempt:
-        return next(entry for entry in reversed(self.attempts) if entry.attempt == part.attempt)
+    def attempt_of(self, part: Part) -> Attempt:
+        return next(entry for entry in self.attempts if entry.attempt == part.attempt)
+
+    def plus(self, entry: Attempt | Part) -> Index:
+        """This index with one more entry at its end, if that counts there.
+
+        A part counts only while its attempt is the newest that has begun, and an attempt only when it is newer
+        than all before it. So what a fenced-off writer still got in behind its successor's beginning is nothing to
+        any reader, whatever it checked before it wrote.
+        """
+        newest = self.newest_attempt
+        if isinstance(entry, Attempt):
+            return Index((*self.attempts, entry), self.parts) if entry.attempt > newest else self
+        return Index(self.attempts, (*self.parts, entry)) if entry.attempt == newest else self
 
 
 def line(entry: Attempt | Part) -> bytes:
@@ -66,16 +78,18 @@ def line(entry: Attempt | Part) -> bytes:
 
 
 def parse(lines: Iterable[bytes]) -> Index:
-    """The index in the lines; a line that is not whole (a write cut short) and what it would have told is left out."""
+    """The index in the lines, by the rule of `Index.plus`; a line that is not whole (a write cut short) is left out."""
     attempts: list[Attempt] = []
     parts: list[Part] = []
+    newest = 0
     for raw in lines:
         try:
             entry = json.loads(raw)
             kind = entry.pop("kind")
-            if kind == "attempt":
+            if kind == "attempt" and entry["attempt"] > newest:
                 attempts.append(Attempt(**entry))
-            elif kind == "part":
+                newest = entry["attempt"]
+            elif kind == "part" and entry["attempt"] == newest:
                 parts.append(Part(**entry))
         except (ValueError, TypeError, KeyError, AttributeError):
             continue

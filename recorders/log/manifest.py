@@ -4,39 +4,76 @@ from __future__ import annotations
 
 import hashlib
 import json
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import av
+
 from recorders.log import files
 from recorders.log.index import Index
+from recorders.log.playlist import date_time
+
+# A hole shorter than this is rounding.
+_GAP_S = 0.001
 
 
 def manifest(folder: Path, prefix: str, index: Index) -> str:
-    """Every file with bytes and SHA-256, every attempt, every gap (media seconds); stable for a finished log."""
-    epoch = index.epoch or 0.0
+    """Every file with bytes and SHA-256, every track, attempt and gap (media seconds since `epoch`), and how many
+    seconds were recorded, gaps left out; the same for the same log and files."""
     document: dict[str, Any] = {
-        "epoch": datetime.fromtimestamp(epoch, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "epoch": date_time(index.epoch or 0.0),
         "media_seconds": round(index.seconds, 6),
-        "attempts": [
-            {
-                "attempt": attempt.attempt,
-                "parts": len([part for part in index.parts if part.attempt == attempt.attempt]),
-            }
-            for attempt in index.attempts
-        ],
+        "tracks": _tracks(folder / index.attempt_of(index.parts[0]).init),
+        "attempts": [_attempt(index, attempt.attempt) for attempt in index.attempts],
         "gaps": _gaps(index),
         "files": [*_made(folder, prefix), *_logged(index)],
     }
     return json.dumps(document, indent=2) + "\n"
 
 
+def vouches(folder: Path, prefix: str, index: Index, names: tuple[str, ...]) -> bool:
+    """Whether the manifest that is there was made of this very log and of the files `names` as they are now."""
+    try:
+        listed = json.loads((folder / files.manifest_name(prefix)).read_bytes())["files"]
+        sizes = {entry["name"]: entry["bytes"] for entry in listed}
+        made = all((folder / name).stat().st_size == sizes[name] for name in names)
+    except (OSError, ValueError, TypeError, KeyError):
+        return False
+    logged = _logged(index)
+    return made and listed[-len(logged) :] == logged and len(listed) == len(logged) + len(names)
+
+
+def _tracks(init: Path) -> list[dict[str, Any]]:
+    """The tracks by FFmpeg's names of their codecs; pixels, Hz."""
+    tracks: list[dict[str, Any]] = []
+    with av.open(str(init), format="mp4") as source:
+        for video in source.streams.video:
+            size = {"width": video.codec_context.width, "height": video.codec_context.height}
+            tracks.append({"kind": "video", "codec": video.codec_context.name, **size})
+        for audio in source.streams.audio:
+            sound = {"sample_rate": audio.codec_context.sample_rate, "channels": audio.codec_context.channels}
+            tracks.append({"kind": "audio", "codec": _plain(audio.codec_context.name), **sound})
+    return tracks
+
+
+def _plain(decoder: str) -> str:
+    return decoder.removeprefix("lib")
+
+
+def _attempt(index: Index, attempt: int) -> dict[str, Any]:
+    parts = [part for part in index.parts if part.attempt == attempt]
+    if not parts:
+        return {"attempt": attempt, "parts": 0}
+    start, end = parts[0].start, parts[-1].start + parts[-1].duration
+    return {"attempt": attempt, "parts": len(parts), "start": round(start, 6), "end": round(end, 6)}
+
+
 def _gaps(index: Index) -> list[dict[str, float]]:
-    """Where the next part does not begin where the last one ended."""
+    """Where the next part begins later than the last one ended."""
     gaps = []
     for before, after in zip(index.parts, index.parts[1:], strict=False):
         end = before.start + before.duration
-        if after.attempt != before.attempt or after.start - end > 0.1:
+        if after.start - end > _GAP_S:
             gaps.append({"start": round(end, 6), "end": round(after.start, 6)})
     return gaps
 
@@ -50,8 +87,10 @@ def _made(folder: Path, prefix: str) -> list[dict[str, Any]]:
 
 
 def _logged(index: Index) -> list[dict[str, Any]]:
-    inits = [{"name": entry.init, "bytes": entry.bytes, "sha256": entry.sha256} for entry in index.attempts]
-    return inits + [{"name": part.name, "bytes": part.bytes, "sha256": part.sha256} for part in index.parts]
+    return [
+        *({"name": entry.init, "bytes": entry.bytes, "sha256": entry.sha256} for entry in index.attempts),
+        *({"name": part.name, "bytes": part.bytes, "sha256": part.sha256} for part in index.parts),
+    ]
 
 
 def _digest(path: Path) -> str:

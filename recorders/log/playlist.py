@@ -3,49 +3,71 @@
 from __future__ import annotations
 
 import math
-from datetime import UTC, datetime
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
 from pathlib import PurePosixPath
 from urllib.parse import quote
 
 from recorders.log.index import Index
 
 VERSION = 7
+_UNIX_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def render(index: Index, *, ended: bool) -> str:
     """The playlist of all parts; URIs are relative to the playlist, which lies beside the parts.
 
-    While recording it is an EVENT playlist without end. Target duration is constant over the life of a
-    playlist as section 4.3.3.1 asks, unless a part came out longer than planned.
+    While recording it is an EVENT playlist without end, afterwards a VOD one with it.
     """
+    return assemble(target_duration(index), (segment(index, k) for k in range(len(index.parts))), ended=ended)
+
+
+def target_duration(index: Index) -> int:
+    """Seconds. Constant over the life of a playlist as section 6.2.1 asks, unless a part comes out longer than planned:
+    no part may, rounded, be longer (4.3.3.1)."""
     planned = (math.ceil(attempt.part_seconds) for attempt in index.attempts)
-    target = max((*planned, *(round(part.duration) for part in index.parts)), default=1)
-    lines = [
-        "#EXTM3U",
-        f"#EXT-X-VERSION:{VERSION}",
-        f"#EXT-X-TARGETDURATION:{target}",
-        "#EXT-X-MEDIA-SEQUENCE:0",
-        f"#EXT-X-PLAYLIST-TYPE:{'VOD' if ended else 'EVENT'}",
-        "#EXT-X-INDEPENDENT-SEGMENTS",
-    ]
-    writer = None
-    for part in index.parts:
-        if part.attempt != writer:
-            if writer is not None:
-                lines.append("#EXT-X-DISCONTINUITY")
-            lines.append(f'#EXT-X-MAP:URI="{_uri(index.init_of(part).init)}"')
-            writer = part.attempt
-        lines.append(f"#EXT-X-PROGRAM-DATE-TIME:{_date_time((index.epoch or 0) + part.start)}")
-        lines.append(f"#EXTINF:{part.duration:.6f},")
-        lines.append(_uri(part.name))
-    if ended:
-        lines.append("#EXT-X-ENDLIST")
+    return max((*planned, *(math.floor(part.duration + 0.5) for part in index.parts)), default=1)
+
+
+def segment(index: Index, k: int) -> str:
+    """The lines of part `k`; they depend on nothing that comes after it.
+
+    Each attempt after the first begins with a discontinuity. The map holds until the next one (4.3.2.5): it is not
+    repeated for an init section that is the same byte for byte, for FFmpeg warns of one that is named twice.
+    """
+    part = index.parts[k]
+    lines = []
+    before = index.parts[k - 1] if k else None
+    if before is None or before.attempt != part.attempt:
+        init = index.attempt_of(part)
+        if before is not None:
+            lines.append("#EXT-X-DISCONTINUITY")
+        if before is None or index.attempt_of(before).sha256 != init.sha256:
+            lines.append(f'#EXT-X-MAP:URI="{_uri(init.init)}"')
+    lines.append(f"#EXT-X-PROGRAM-DATE-TIME:{date_time((index.epoch or 0) + part.start)}")
+    lines.append(f"#EXTINF:{part.duration:.6f},")
+    lines.append(_uri(part.name))
     return "\n".join(lines) + "\n"
+
+
+def assemble(target: int, segments: Iterable[str], *, ended: bool) -> str:
+    """Head, segments and, if `ended`, the end."""
+    head = (
+        "#EXTM3U\n"
+        f"#EXT-X-VERSION:{VERSION}\n"
+        f"#EXT-X-TARGETDURATION:{target}\n"
+        "#EXT-X-MEDIA-SEQUENCE:0\n"
+        f"#EXT-X-PLAYLIST-TYPE:{'VOD' if ended else 'EVENT'}\n"
+        "#EXT-X-INDEPENDENT-SEGMENTS\n"
+    )
+    return head + "".join(segments) + ("#EXT-X-ENDLIST\n" if ended else "")
+
+
+def date_time(unix: float) -> str:
+    """Unix seconds as ISO 8601 in UTC, rounded to a millisecond."""
+    moment = _UNIX_EPOCH + timedelta(milliseconds=round(unix * 1000))
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _uri(name: str) -> str:
     return quote(PurePosixPath(name).name)
-
-
-def _date_time(unix: float) -> str:
-    return datetime.fromtimestamp(unix, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

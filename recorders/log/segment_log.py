@@ -7,26 +7,42 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from recorders.errors import Fenced
+from recorders.errors import Fenced, RecorderError
 from recorders.log import files
 from recorders.log.index import Attempt, Index, Part, line, parse
-from recorders.log.playlist import render
+from recorders.log.playlist import assemble, segment, target_duration
 
 
 def read_index(folder: Path) -> Index:
     """What the log in `folder` holds; empty when there is none."""
+    return _read(Path(folder) / files.INDEX)[0]
+
+
+def _read(path: Path) -> tuple[Index, int]:
+    """An index file and how many bytes of it were read."""
     try:
-        return parse((Path(folder) / files.INDEX).read_bytes().splitlines())
+        raw = path.read_bytes()
     except FileNotFoundError:
-        return Index()
+        return Index(), 0
+    return parse(raw.splitlines()), len(raw)
+
+
+@contextmanager
+def _named_errors(name: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise RecorderError(f"The recording's file {name} cannot be written: {error.strerror or error}.") from error
 
 
 class SegmentLog:
-    """The log of one recording, open for one attempt. One thread writes, others may read its figures.
+    """The log of one recording, open for one attempt, which begins once. One thread writes, others may read its figures.
 
-    Raises `Fenced` on opening and on every write when a newer attempt has begun.
+    Raises `Fenced` on opening and on every write when a newer attempt has begun; `RecorderError` when the disk refuses.
     """
 
     def __init__(self, folder: Path, prefix: str, attempt: int) -> None:
@@ -34,11 +50,12 @@ class SegmentLog:
         self.prefix = prefix
         self.attempt = attempt
         self._path = self.folder / files.INDEX
-        (self.folder / prefix).parent.mkdir(parents=True, exist_ok=True)
-        self._index = Index()
-        self._size = -1
-        self._refresh()
-        self._sequence = len([part for part in self._index.parts if part.attempt == attempt])
+        self._index, self._size = _read(self._path)
+        self._segments: list[str] = []
+        self._sequence = 0
+        self._check_fence()
+        with _named_errors(prefix):
+            (self.folder / prefix).parent.mkdir(parents=True, exist_ok=True)
 
     @property
     def epoch(self) -> float | None:
@@ -58,36 +75,59 @@ class SegmentLog:
         return self._index.seconds
 
     def begin(self, epoch: float, init: bytes, part_seconds: float) -> None:
-        """Write this attempt's init section; `epoch` counts only for the first attempt."""
+        """Write this attempt's init section; from now on older attempts are fenced off.
+
+        `epoch` counts only for the first attempt; `part_seconds` is the length of part that is planned. Raises
+        `Fenced` when somebody has begun this very attempt before.
+        """
         self._refresh()
+        if self._index.newest_attempt == self.attempt:
+            raise Fenced(f"Attempt {self.attempt} of this recording has begun before; each needs its own number.")
         name = files.init_name(self.prefix, self.attempt)
-        files.write_durably(self.folder / name, init)
         digest = hashlib.sha256(init).hexdigest()
-        self._enter(Attempt(self.attempt, self.epoch or epoch, name, len(init), digest, part_seconds))
+        with _named_errors(name):
+            files.write_durably(self.folder / name, init)
+            first = epoch if self.epoch is None else self.epoch
+            self._enter(Attempt(self.attempt, first, name, len(init), digest, part_seconds))
 
     def append(self, data: bytes, *, start: float, duration: float) -> Part:
         """Close a part (media seconds since the epoch); it is durable and in the live playlist on return."""
         self._refresh()
+        if self._index.newest_attempt != self.attempt:
+            raise RecorderError(f"Attempt {self.attempt} is not in the recording's index {files.INDEX}.")
         name = files.part_name(self.prefix, self.attempt, self._sequence)
         digest = hashlib.sha256(data).hexdigest()
         part = Part(self.attempt, self._sequence, name, start, duration, len(data), digest)
-        files.write_durably(self.folder / name, data)
-        self._enter(part)
+        with _named_errors(name):
+            files.write_durably(self.folder / name, data)
+            self._enter(part)
         self._sequence += 1
-        text = render(self._index, ended=False)
-        files.write_durably(self.folder / files.playlist_name(self.prefix), text.encode())
+        for k in range(len(self._segments), len(self._index.parts)):
+            self._segments.append(segment(self._index, k))
+        playlist = files.playlist_name(self.prefix)
+        with _named_errors(playlist):
+            text = assemble(target_duration(self._index), self._segments, ended=False)
+            files.write_whole(self.folder / playlist, text.encode())
         return part
 
     def _refresh(self) -> None:
-        """Read the index again if somebody else wrote to it."""
+        """Look at the index again if somebody else wrote to it."""
         try:
             size = self._path.stat().st_size
         except FileNotFoundError:
             size = 0
         if size != self._size:
-            self._index, self._size = read_index(self.folder), size
-        if self._index.newest_attempt > self.attempt:
-            raise Fenced(f"Attempt {self._index.newest_attempt} owns this recording; attempt {self.attempt} must stop.")
+            self._reread()
+
+    def _reread(self) -> None:
+        self._index, self._size = _read(self._path)
+        self._segments.clear()
+        self._check_fence()
+
+    def _check_fence(self) -> None:
+        newest = self._index.newest_attempt
+        if newest > self.attempt:
+            raise Fenced(f"Attempt {newest} owns this recording; attempt {self.attempt} must stop.")
 
     def _enter(self, entry: Attempt | Part) -> None:
         raw = line(entry)
@@ -97,11 +137,14 @@ class SegmentLog:
             file.write(raw)
             file.flush()
             os.fsync(file.fileno())
-            self._size = file.tell()
-        if isinstance(entry, Attempt):
-            self._index = Index((*self._index.attempts, entry), self._index.parts)
-        else:
-            self._index = Index(self._index.attempts, (*self._index.parts, entry))
+            size = file.tell()
+        expected, self._size = self._size + len(raw), size
+        if expected == len(raw):
+            files.sync_folder(self.folder)
+        if size == expected:
+            self._index = self._index.plus(entry)
+        else:  # somebody else wrote between the look and the write: the order of the lines tells who owns the log
+            self._reread()
 
     def _ends_with_newline(self) -> bool:
         with self._path.open("rb") as file:
