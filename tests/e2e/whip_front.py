@@ -1,0 +1,49 @@
+"""The HTTP side of WHIP for a source without the service: POST publishes, DELETE leaves."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from recorders.errors import RecorderError
+from recorders.sources.base import Ingest
+
+
+@asynccontextmanager
+async def whip_front(source: Ingest) -> AsyncIterator[str]:
+    """Serves `source` on a free port of 127.0.0.1; yields the URL to which a user's name is appended."""
+
+    async def publish(request: Request) -> Response:
+        try:
+            published = await source.publish(request.path_params["user"], (await request.body()).decode())
+        except RecorderError as error:
+            return Response(str(error), 400)
+        headers = {"Location": f"{request.url.path}/{published.resource}"}
+        return Response(published.answer, 201, headers, "application/sdp")
+
+    async def leave(request: Request) -> Response:
+        return Response(status_code=200 if await source.unpublish(request.path_params["resource"]) else 404)
+
+    app = Starlette(
+        routes=[
+            Route("/whip/{user}", publish, methods=["POST"]),
+            Route("/whip/{user}/{resource}", leave, methods=["DELETE"]),
+        ]
+    )
+    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning"))
+    task = asyncio.create_task(server.serve())
+    while not server.started:
+        await asyncio.sleep(0.01)
+    try:
+        port = server.servers[0].sockets[0].getsockname()[1]
+        yield f"http://127.0.0.1:{port}/whip/"
+    finally:
+        server.should_exit = True
+        await asyncio.wait_for(task, 10)
