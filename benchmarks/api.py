@@ -21,10 +21,10 @@ from benchmarks.table import Table
 from benchmarks.tree import Tree, running
 
 # Connections -> requests of one run.
-_FULL = {1: 200, 16: 1000, 64: 2000}
+_FULL = {1: 200, 16: 600, 64: 1200}
 _QUICK = {1: 50, 16: 300, 64: 600}
 # More than any node has: nothing is recorded while starts are counted.
-_NO_ROOM = {"EGRESS_COST__NATIVE_MEMORY_MB": "100000000"}
+_NO_ROOM = {"EGRESS_COST__NATIVE_MEMORY_MB": "100000000", "EGRESS_LIMITS__ENQUEUED_S": "900"}
 
 
 def run(quick: bool) -> list[Table]:

@@ -20,7 +20,7 @@ from benchmarks.tree import running
 
 OURS, USUAL = "ours", "Xvfb way"
 # Both have started a browser and loaded the page by then.
-_WARM_S = 6.0
+_WARM_S = 5.0
 _SAMPLES = 12
 
 

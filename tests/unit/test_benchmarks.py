@@ -1,0 +1,71 @@
+"""The benchmarks' own instruments: CPU time of a whole tree, picture numbers, sections of the results."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks import barcode, table
+from benchmarks.tree import Ended, running
+
+# A child that burns half a second of CPU and is orphaned at once; its parent ends without waiting for it.
+_ORPHAN = """
+import os, time
+if os.fork() == 0:
+    if os.fork() == 0:
+        while time.process_time() < 0.5: pass
+        os._exit(0)
+    os._exit(0)
+os.wait()
+time.sleep(30)
+"""
+
+
+def test_cpu_time_of_an_orphan_is_counted_while_it_runs_and_after(tmp_path: Path) -> None:
+    with running([sys.executable, "-c", _ORPHAN], tmp_path / "log") as tree:
+        rate = tree.cpu_rate(2.0)
+        assert [process.pid for process in tree.processes()] != []
+        assert tree.cpu() >= 0.5
+        assert tree.cpu() < 1.5
+        assert rate > 0.1
+
+
+def test_nothing_of_a_tree_is_left(tmp_path: Path) -> None:
+    command = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'import time; time.sleep(60)'])"
+    with running([sys.executable, "-c", command], tmp_path / "log") as tree:
+        while len(processes := tree.processes()) < 2:
+            tree.check()
+    assert not any(process.is_running() and process.status() != "zombie" for process in processes)
+
+
+def test_a_command_that_ends_early_is_told_with_what_it_said(tmp_path: Path) -> None:
+    with (
+        running([sys.executable, "-c", "print('no such thing'); raise SystemExit(3)"], tmp_path / "log") as tree,
+        pytest.raises(Ended, match="ended with 3:\nno such thing"),
+    ):
+        tree.cpu_rate(20)
+
+
+@pytest.mark.parametrize("width", [1280, 640, 426])
+@pytest.mark.parametrize("n", [0, 1, 511, 1023])
+def test_picture_numbers(width: int, n: int) -> None:
+    luma = np.full((width * 9 // 16, width), 90, np.uint8)
+    assert barcode.read(luma) is None
+    barcode.write(luma, n)
+    assert barcode.read(luma) == n
+
+
+def test_a_benchmark_replaces_its_own_section(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(table, "RESULTS", tmp_path / "results.md")
+    for name, value in (("web", "1"), ("native", "2"), ("web", "3")):
+        one = table.Table(f"About {name}", ["a"])
+        one.add(value)
+        table.write(name, [one])
+    text = (tmp_path / "results.md").read_text()
+    assert text.index("## native") < text.index("## web")
+    assert "| 1 |" not in text
+    assert "| 2 |" in text
+    assert text.count("| 3 |") == 1
