@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +72,7 @@ def _attempt(index: Index, attempt: int) -> dict[str, Any]:
 def _gaps(index: Index) -> list[dict[str, float]]:
     """Where the next part begins later than the last one ended."""
     gaps = []
-    for before, after in zip(index.parts, index.parts[1:], strict=False):
+    for before, after in pairwise(index.parts):
         end = before.start + before.duration
         if after.start - end > _GAP_S:
             gaps.append({"start": round(end, 6), "end": round(after.start, 6)})

@@ -40,7 +40,9 @@ def _named_errors(name: str) -> Iterator[None]:
 
 
 class SegmentLog:
-    """The log of one recording, open for one attempt, which begins once. One thread writes, others may read its figures.
+    """The log of one recording, open for one attempt, which begins once.
+
+    One thread writes, others may read its figures.
 
     Raises `Fenced` on opening and on every write when a newer attempt has begun; `RecorderError` when the disk refuses.
     """
@@ -50,10 +52,10 @@ class SegmentLog:
         self.prefix = prefix
         self.attempt = attempt
         self._path = self.folder / files.INDEX
-        self._index, self._size = _read(self._path)
+        self._index, self._size = Index(), 0
         self._segments: list[str] = []
         self._sequence = 0
-        self._check_fence()
+        self._refresh()
         with _named_errors(prefix):
             (self.folder / prefix).parent.mkdir(parents=True, exist_ok=True)
 
@@ -111,20 +113,15 @@ class SegmentLog:
         return part
 
     def _refresh(self) -> None:
-        """Look at the index again if somebody else wrote to it."""
-        try:
-            size = self._path.stat().st_size
-        except FileNotFoundError:
-            size = 0
-        if size != self._size:
-            self._reread()
-
-    def _reread(self) -> None:
-        self._index, self._size = _read(self._path)
-        self._segments.clear()
-        self._check_fence()
-
-    def _check_fence(self) -> None:
+        """Look at the index again if somebody else wrote to it, and whose the log is."""
+        with _named_errors(files.INDEX):
+            try:
+                size = self._path.stat().st_size
+            except FileNotFoundError:
+                size = 0
+            if size != self._size:
+                self._index, self._size = _read(self._path)
+                self._segments.clear()
         newest = self._index.newest_attempt
         if newest > self.attempt:
             raise Fenced(f"Attempt {newest} owns this recording; attempt {self.attempt} must stop.")
@@ -138,13 +135,12 @@ class SegmentLog:
             file.flush()
             os.fsync(file.fileno())
             size = file.tell()
-        expected, self._size = self._size + len(raw), size
-        if expected == len(raw):
+        if self._size == 0:
             files.sync_folder(self.folder)
-        if size == expected:
-            self._index = self._index.plus(entry)
-        else:  # somebody else wrote between the look and the write: the order of the lines tells who owns the log
-            self._reread()
+        if size == self._size + len(raw):
+            self._index, self._size = self._index.plus(entry), size
+        else:  # somebody else wrote between the look and the write: the order of the lines tells whose the log is
+            self._refresh()
 
     def _ends_with_newline(self) -> bool:
         with self._path.open("rb") as file:

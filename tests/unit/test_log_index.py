@@ -1,0 +1,65 @@
+"""The index: what was written is read, whatever was cut short; the order of its lines fences."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recorders.log.index import Attempt, Index, Part, line, parse
+from tests.unit.log_entries import entry_of, indexes, lines_of
+
+
+@given(indexes())
+def test_what_is_written_is_read(index: Index) -> None:
+    assert parse(lines_of(index)) == index
+
+
+@given(indexes(), st.data())
+def test_a_file_cut_anywhere_is_the_log_up_to_there(index: Index, data: st.DataObject) -> None:
+    raw = b"".join(lines_of(index))
+    found = parse(raw[: data.draw(st.integers(0, len(raw)))].splitlines())
+    assert found.attempts == index.attempts[: len(found.attempts)]
+    assert found.parts == index.parts[: len(found.parts)]
+
+
+@given(
+    indexes(), st.integers(0, 30), st.sampled_from([b'{"kind":"pa', b"\xff\xfe", b"[]", b"null", b"", b'{"kind":"x"}'])
+)
+def test_a_broken_line_spoils_no_other(index: Index, at: int, broken: bytes) -> None:
+    lines = lines_of(index)
+    assert parse([*lines[:at], broken, *lines[at:]]) == index
+
+
+@given(st.lists(st.tuples(st.integers(1, 4), st.booleans())))
+def test_only_the_newest_attempt_writes(writes: list[tuple[int, bool]]) -> None:
+    """Whoever writes whatever in whatever order: a part counts only before the next attempt's beginning."""
+    entries = [entry_of(attempt, begins, k=k) for k, (attempt, begins) in enumerate(writes)]
+    index, one_by_one = parse(map(line, entries)), Index()
+    newest, counted = 0, []
+    for entry in entries:
+        one_by_one = one_by_one.plus(entry)
+        if isinstance(entry, Attempt):
+            newest = max(newest, entry.attempt)
+        elif entry.attempt == newest:
+            counted.append(entry)
+    assert index == one_by_one
+    assert list(index.parts) == counted
+    numbers = [attempt.attempt for attempt in index.attempts]
+    assert numbers == sorted(set(numbers))
+    assert index.newest_attempt == newest
+
+
+def test_figures() -> None:
+    index = Index()
+    assert (index.epoch, index.seconds, index.newest_attempt) == (None, 0.0, 0)
+    for entry in (
+        entry_of(1, True),
+        entry_of(1, False),
+        entry_of(3, True),
+        entry_of(3, False, start=7.0, duration=0.5),
+    ):
+        index = index.plus(entry)
+    assert (index.epoch, index.seconds, index.newest_attempt) == (1.5, 2.5, 3)
+    late = index.parts[-1]
+    assert isinstance(late, Part)
+    assert index.attempt_of(late).init == "rec_3_init.mp4"
