@@ -47,10 +47,14 @@ class BadOffer(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class IceSettings:
-    """Local addresses offered: `address` alone, or all of this machine's; `stun_url` for those behind a NAT."""
+    """Local addresses offered: `address` alone, or all of this machine's, `loopback` being its own last one.
+
+    `stun_url` is for those behind a NAT.
+    """
 
     address: str | None = None
     stun_url: str | None = None
+    loopback: bool = False
 
 
 class Peer:
@@ -86,7 +90,7 @@ class Peer:
             raise BadOffer(f"The SDP offer cannot be used ({fact.rstrip('.')}).") from error
         for transceiver in self._pc.getTransceivers():
             self._taps.append(_Tap(self.uid, self._sink, self._clock, transceiver.receiver))
-        _offer_addresses(self._pc.getTransceivers(), self._ice.address)
+        _offer_addresses(self._pc.getTransceivers(), self._ice)
         await self._pc.setLocalDescription(await self._pc.createAnswer())
         self._deadline = self._loop.call_later(_CONNECT_S, self._give_up)
         return self._pc.localDescription.sdp
@@ -123,14 +127,15 @@ class Peer:
             self._on_change(self, "connected")
             self._ask()
         elif state in ("failed", "closed"):
-            self._leave()
+            self.leave()
 
     def _give_up(self) -> None:
         if not self.joined:
             log.info("%s did not connect within %g s", self.uid, _CONNECT_S)
-            self._leave()
+            self.leave()
 
-    def _leave(self) -> None:
+    def leave(self) -> None:
+        """Tell that it is gone, once; for `close` to follow."""
         if not self._gone:
             self._gone = True
             self._on_change(self, "gone")
@@ -165,7 +170,7 @@ class _Tap:
 
     async def _learn(self, parameters: RTCRtpReceiveParameters) -> None:
         for codec in parameters.codecs:
-            if codec.name.lower() in _CODECS:
+            if codec.payloadType is not None and codec.name.lower() in _CODECS:
                 self._codecs[codec.payloadType] = (_CODECS[codec.name.lower()], codec.clockRate)
         await self._receive(parameters)
 
@@ -194,9 +199,7 @@ class _Tap:
             return False, None
         self._times[packet.timestamp] = t
         self._deliver(
-            self._assembler.add(
-                Packet(packet.sequence_number, packet.timestamp, bool(packet.marker), codec, data), now
-            )
+            self._assembler.add(Packet(packet.sequence_number, packet.timestamp, bool(packet.marker), codec, data), now)
         )
         if self._timer is None and (self._assembler.needs_key or self._assembler.missing()):
             self._tend()
@@ -270,14 +273,14 @@ def _without_names(offer: str) -> str:
     )
 
 
-def _offer_addresses(transceivers: list[RTCRtpTransceiver], address: str | None) -> None:
-    """Offer `address` alone, or all of this machine's with loopback last, which aioice leaves out."""
+def _offer_addresses(transceivers: list[RTCRtpTransceiver], ice: IceSettings) -> None:
+    """Offer the addresses that the settings say; aioice itself leaves loopback out."""
     for transceiver in transceivers:
         connection = cast(Any, transceiver.receiver.transport.transport.iceGatherer)._connection
         gather = aioice.ice.Connection.get_component_candidates.__get__(connection)
 
         async def mine(component: int, addresses: list[str], timeout: int = 5, gather: Any = gather) -> Any:
-            chosen = [address] if address else [*addresses, "127.0.0.1"]
+            chosen = [ice.address] if ice.address else [*addresses, *(["127.0.0.1"] if ice.loopback else [])]
             return await gather(component=component, addresses=chosen, timeout=timeout)
 
         connection.get_component_candidates = mine

@@ -34,7 +34,7 @@ class WhipSource:
         self._channel = spec.channel
         self._users = spec.users
         self._limit = config.max_publishers
-        self._ice = IceSettings(config.ice_address, config.stun_url)
+        self._ice = IceSettings(config.ice_address, config.stun_url, loopback=True)
         self._sink: Sink | None = None
         self._running = asyncio.Event()
         self._ended = False
