@@ -7,6 +7,7 @@ const VIDEO = 1;
 const AUDIO = 2;
 const PINGS = 12;
 const AUDIO_BATCH_MS = 100;
+const EARLY_BLOCKS = 20;
 const TICK_MS = 50;
 const STATUS_MS = 1000;
 // A slot that has no picture this long after its time repeats the last one. Capture takes 5 to 30 ms.
@@ -14,6 +15,11 @@ const HOLD_MS = 120;
 // How long to wait for a captured picture of a page that has loaded: newer than its last paint, or any of it.
 const LAST_PAINT_MS = 80;
 const ANY_PAINT_MS = 1000;
+// Chromium stamps a picture 1 ms (a page that paints now and then) to 17 ms (one that paints at 60 Hz) after the
+// time that the page painted it for, and takes every other one of 60; sound is stamped with when it is heard.
+const PAINT_MS = 15;
+// A picture this old at most shows that the page moves.
+const MOVING_MS = 100;
 // Sound whose timestamps jump by more than this is a gap, not jitter of the timestamps.
 const AUDIO_JITTER_MS = 5;
 // More than this unsent means that the recorder does not read any more.
@@ -197,8 +203,9 @@ class Pictures {
 
 /** Sound to the recorder: u8 AUDIO, u8 channels, u16 0, u32 Hz, f64 seconds since the origin, planes of f32. */
 class Sound {
-  constructor(origin) {
-    this.origin = origin;
+  constructor() {
+    this.origin = undefined;
+    this.early = []; // what came last before the origin: sound comes later than pictures
     this.reset();
   }
 
@@ -207,18 +214,29 @@ class Sound {
     this.samples = 0;
   }
 
+  begin(origin) {
+    this.origin = origin;
+    for (const block of this.early.splice(0)) this.put(block);
+  }
+
   add(data, time) {
     const { numberOfFrames: samples, numberOfChannels: channels, sampleRate } = data;
-    const expected = this.start + (this.samples / this.sampleRate) * 1000;
-    const follows = this.channels === channels && this.sampleRate === sampleRate;
-    if (this.samples && !(follows && Math.abs(time - expected) < AUDIO_JITTER_MS)) this.flush();
-    if (!this.samples) Object.assign(this, { start: time, channels, sampleRate });
     const planes = [];
     for (let planeIndex = 0; planeIndex < channels; planeIndex++) {
       const plane = new Float32Array(samples);
       data.copyTo(plane, { planeIndex, format: "f32-planar" });
       planes.push(plane);
     }
+    const block = { time, samples, channels, sampleRate, planes };
+    if (this.origin !== undefined) this.put(block);
+    else if (this.early.push(block) > EARLY_BLOCKS) this.early.shift();
+  }
+
+  put({ time, samples, channels, sampleRate, planes }) {
+    const expected = this.start + (this.samples / this.sampleRate) * 1000;
+    const follows = this.channels === channels && this.sampleRate === sampleRate;
+    if (this.samples && !(follows && Math.abs(time - expected) < AUDIO_JITTER_MS)) this.flush();
+    if (!this.samples) Object.assign(this, { start: time, channels, sampleRate });
     this.blocks.push(planes);
     this.samples += samples;
     if ((this.samples / sampleRate) * 1000 >= AUDIO_BATCH_MS) this.flush();
@@ -298,22 +316,24 @@ async function record(stream, config, options) {
   const offset = await monotonicOffset();
   const pictures = config && new Pictures(config, options.frameRate, options.keyEvery);
   const slots = config && new Slots(options.frameRate, (picture, n) => pictures.encode(picture, n));
-  let sound = null;
+  const sound = new Sound();
   let captured = -Infinity; // time of the newest picture
   let enough = Infinity; // the recording begins with the first picture captured at or after this
   const begin = () => {
-    if (sound) return;
+    if (sound.origin !== undefined) return;
     enough = Infinity;
-    const origin = performance.now();
+    const now = performance.now();
+    // A page that moves keeps its pace: then its pictures come in the middle of what rounds to their slot.
+    const origin = now - captured < MOVING_MS ? captured : now;
     slots?.begin(origin);
-    sound = new Sound(origin);
+    sound.begin(origin);
     tell("begun", { monotonic: (origin + offset) / 1000 });
     if (slots) setInterval(() => slots.fill(performance.now() - HOLD_MS), TICK_MS);
     setInterval(status, STATUS_MS);
   };
   const status = () => 
     tell("status", {
-      seconds: sound ? (performance.now() - sound.origin) / 1000 : 0,
+      seconds: (performance.now() - sound.origin) / 1000,
       counters: slots && { ...slots.counters, frames_lost: pictures.lost },
     });
   const stop = async () => {
@@ -323,9 +343,9 @@ async function record(stream, config, options) {
       slots.fill(end);
       await pictures.encoder.flush();
     }
-    sound?.flush();
+    sound.flush();
     status();
-    tell("done", { seconds: sound ? (end - sound.origin) / 1000 : 0 });
+    tell("done", { seconds: (end - (sound.origin ?? end)) / 1000 });
   };
 
   for (const track of [video, audio]) {
@@ -334,7 +354,7 @@ async function record(stream, config, options) {
   if (slots) {
     const clock = new CaptureClock(offset);
     drain(video, (picture) => {
-      captured = clock.map(picture.timestamp);
+      captured = clock.map(picture.timestamp) - PAINT_MS;
       slots.add(picture, captured);
       if (captured >= enough) begin();
     }).catch(fail);
@@ -343,18 +363,19 @@ async function record(stream, config, options) {
     const clock = new CaptureClock(offset);
     drain(audio, (data) => {
       const time = clock.map(data.timestamp);
-      sound?.add(data, time);
+      sound.add(data, time);
       data.close();
     }).catch(fail);
   }
   handlers.stop = () => stop().catch(fail);
   handlers.go = ({ painted, shown }) => {
     const want = (time) => {
+      if (sound.origin !== undefined) return;
       enough = time - performance.timeOrigin;
       if (!slots || captured >= enough) begin();
     };
     want(painted);
-    setTimeout(() => sound || want(shown), LAST_PAINT_MS);
+    setTimeout(() => want(shown), LAST_PAINT_MS);
     setTimeout(begin, ANY_PAINT_MS);
   };
   tell("ready", { codec: config?.codec ?? null, sound: Boolean(audio) });

@@ -59,7 +59,8 @@ class Sound:
 
     def _mix(self, planes: Samples) -> Samples:
         if self._channels == 1:
-            return np.mean(planes, axis=0, dtype=np.float32, keepdims=True).T
+            mono: Samples = planes.mean(axis=0, dtype=np.float32).reshape(-1, 1)
+            return mono
         return planes.T if len(planes) == self._channels else np.repeat(planes[:1], self._channels, axis=0).T
 
     def _resample(self, block: Samples) -> Samples:
