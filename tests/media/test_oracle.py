@@ -71,9 +71,9 @@ def test_shifted_sound(tmp_path: Path, shift: float) -> None:
 
 
 def test_drift(tmp_path: Path) -> None:
-    report = judge(tmp_path, Faults(stretch=1.004), seconds=14)  # 4 ms a second
-    only(report, "Sound and picture of user1 drift by +48 ms", "Sound and picture of user2 drift by +48 ms")
-    assert all(user.drift == pytest.approx(240, abs=12) for user in report.users.values())
+    report = judge(tmp_path, Faults(stretch=1.005, shift=-0.03), seconds=14)  # 5 ms a second
+    only(report, "Sound and picture of user1 drift by +60 ms", "Sound and picture of user2 drift by +60 ms")
+    assert all(user.drift == pytest.approx(300, abs=12) for user in report.users.values())
 
 
 def test_missing_frames(tmp_path: Path) -> None:

@@ -22,7 +22,8 @@ class Limits:
     """From where on something is a problem: seconds, or milliseconds where the name says so."""
 
     offset_ms: float = 60
-    drift_ms: float = 40
+    drift_ms: float = 20
+    """Besides one picture: offsets that jump by that now and then are the grain of the flashes."""
     frozen: float = 0.5
     black: float = 0.25
     dropout: float = 0.02
@@ -185,7 +186,7 @@ def _problems(
             found.append(f"The sound ends {1000 * difference:+.0f} ms after the picture.")
     found += [f"The picture is black from {a:.2f} to {b:.2f} s." for a, b in report.black]
     for user in report.users.values():
-        found += _user_problems(user, limits)
+        found += _user_problems(user, limits, 1000 / report.frame_rate if report.frame_rate else 0)
     for name in users:
         unseen = [f"{s.t - report.seconds[0].t:.0f}" for s in report.seconds if name not in s.seen]
         unheard = [f"{s.t - report.seconds[0].t:.0f}" for s in report.seconds if name not in s.heard]
@@ -217,7 +218,7 @@ def _stream_problems(stream: StreamTiming) -> list[str]:
     return found
 
 
-def _user_problems(user: User, limits: Limits) -> list[str]:
+def _user_problems(user: User, limits: Limits, grain: float) -> list[str]:
     found = [f"{user.name} is frozen from {a:.2f} to {b:.2f} s." for a, b in user.frozen]
     found += [f"The tone of {user.name} drops out from {a:.3f} to {b:.3f} s." for a, b in user.dropouts]
     if user.offset_p95 > limits.offset_ms:
@@ -226,7 +227,7 @@ def _user_problems(user: User, limits: Limits) -> list[str]:
             f"95 in 100 within {user.offset_p95:.0f} ms."
         )
     # Below six offsets the line through them says more about the picture's grain than about drift.
-    if len(user.offsets) >= 6 and abs(user.drift_total) > limits.drift_ms:
+    if len(user.offsets) >= 6 and abs(user.drift_total) > limits.drift_ms + grain:
         found.append(
             f"Sound and picture of {user.name} drift by {user.drift_total:+.0f} ms ({user.drift:+.0f} ms a minute)."
         )
