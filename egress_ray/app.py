@@ -109,7 +109,9 @@ def build(args: dict[str, Any]) -> Application:
     """
     settings = load(args)
     if any((settings.secrets.key, settings.sources.janus.api_secret)) and _holds_secret(args):
-        raise ValueError("Secrets must not be in the Serve config, which Ray keeps in clear; set EGRESS_* variables.")
+        raise ValueError(
+            "Secrets must not be in the Serve config, which Ray keeps in clear; set them in the environment (EGRESS_...)."
+        )
     plain = {**settings.without_secrets(), "data_dir": str(settings.data_path)}
     deployment = serve.deployment(
         name="Api",

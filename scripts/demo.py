@@ -33,6 +33,7 @@ DATA = Path(os.environ.get("EGRESS_DATA_DIR", ROOT / "egress-data")).resolve()
 BASE = "http://127.0.0.1:8091"
 API = f"{BASE}/egress/v1/demo"
 SECONDS = 10
+FIRST_PART_S = 2
 START_LIMIT_S = 60.0
 STATE_LIMIT_S = 45.0
 
@@ -128,7 +129,12 @@ def wait_for(task: str, *states: str) -> dict[str, Any]:
 
 def record(task: str) -> dict[str, Any]:
     """Wait while it records, showing how far it is; then stop it."""
-    for second in range(SECONDS):
+    limit = time.monotonic() + STATE_LIMIT_S
+    while not status(task)["payload"]["files"]:  # there with the first part, 2 s of media
+        if time.monotonic() > limit:
+            raise Failed(f"Task {task} recorded nothing within {STATE_LIMIT_S:.0f} s.")
+        time.sleep(0.1)
+    for second in range(FIRST_PART_S, SECONDS):
         time.sleep(1)
         end = "\r" if sys.stdout.isatty() and second + 1 < SECONDS else "\n"
         if end == "\r" or (second + 1) % 5 == 0:
@@ -224,7 +230,8 @@ def show(task: str) -> None:
         )
         page = browser.new_page(viewport={"width": 1280, "height": 800})
         page.goto(player)
-        page.wait_for_function("document.querySelector('video').currentTime > 1.5", timeout=20_000)
+        page.evaluate("document.querySelector('video').currentTime = 4")
+        page.wait_for_function("document.querySelector('video').currentTime > 5.3", timeout=20_000)
         page.screenshot(path=picture)
         browser.close()
     say(f"  player: {player} (played in a browser, its picture: {shown(picture)})")
