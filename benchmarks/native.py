@@ -26,15 +26,19 @@ def run(quick: bool) -> list[Table]:
     require("ffmpeg", "gst-launch-1.0", *(f"gst:{name}" for name in ("compositor", "matroskademux", "x264enc")))
     require("gst:h264parse", "gst:avdec_h264")
     counts, runs, window = ((4,), 1, 4.0) if quick else ((1, 2, 4, 9), 3, 5.0)
-    table = Table(
+    names = [way.name for way in WAYS]
+    cost = Table(
         "Native: 720p30, 1000 kbit/s, CPU-seconds per recorded second",
-        ["users", *(way.name for way in WAYS), "to ffmpeg", "to GStreamer", "decode + encode only"]
-        + [f"SSIM {way.name}" for way in WAYS]
-        + [f"smooth {way.name}" for way in WAYS],
+        ["users", *names, "to ffmpeg", "to GStreamer", "decoding + encoding alone"],
         f"Median of {runs} runs of {window:.0f} s in the steady state, the ways taking turns; the whole process tree. "
         "All read the same H.264 + Opus files in real time, scale bilinearly and encode with the same x264 settings in "
-        "one thread. SSIM: luma against the ideal composite of the same source pictures. Smooth: pictures that show "
-        "the next source picture.",
+        "one thread.",
+    )
+    look = Table(
+        "Native: quality of the same recordings",
+        ["users", *(f"SSIM {name}" for name in names), *(f"smooth {name}" for name in names)],
+        "SSIM: luma against the ideal composite of the same source pictures. Smooth: pictures that show the next source "
+        "picture, neither repeating nor leaving out one.",
     )
     for users in counts:
         clips = moving(users, seconds=30)
@@ -48,15 +52,18 @@ def run(quick: bool) -> list[Table]:
                     seen[way.name] = found
         median = {name: statistics.median(values) for name, values in rates.items()}
         floor = _floor(clips, window)
-        table.add(
+        cost.add(
             str(users),
-            *(f"{median[way.name]:.3f}" for way in WAYS),
+            *(f"{median[name]:.3f}" for name in names),
             *(f"{median['ours'] / median[name]:.2f}x" for name in ("ffmpeg", "GStreamer")),
             f"{floor[0]:.3f} + {floor[1]:.3f}",
-            *(f"{seen[way.name].ssim:.4f}" for way in WAYS),
-            *(f"{100 * seen[way.name].smooth:.1f} %" for way in WAYS),
         )
-    return [table]
+        look.add(
+            str(users),
+            *(f"{seen[name].ssim:.4f}" for name in names),
+            *(f"{100 * seen[name].smooth:.1f} %" for name in names),
+        )
+    return [cost, look]
 
 
 def _record(way: Way, clips: Sequence[Path], window: float, *, look: bool) -> tuple[float, Seen | None]:
