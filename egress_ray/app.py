@@ -14,6 +14,7 @@ from ray.serve import Application
 from egress_ray.api.app import create_app
 from egress_ray.loopback import close_replica_port
 from egress_ray.manager.client import get_manager
+from egress_ray.names import ON_HEAD
 from egress_ray.recording.job import Publication
 from egress_ray.secrets import open_vault
 from egress_ray.settings import load
@@ -110,14 +111,14 @@ def build(args: dict[str, Any]) -> Application:
     settings = load(args)
     if any((settings.secrets.key, settings.sources.janus.api_secret)) and _holds_secret(args):
         raise ValueError(
-            "Secrets must not be in the Serve config, which Ray keeps in clear; set them in the environment (EGRESS_...)."
+            "Secrets must not be in the Serve config, which Ray keeps in clear, but in the environment (EGRESS_...)."
         )
     plain = {**settings.without_secrets(), "data_dir": str(settings.data_path)}
     deployment = serve.deployment(
         name="Api",
         num_replicas=settings.replicas,
         max_ongoing_requests=_CALLS_AT_ONCE,
-        ray_actor_options={"num_cpus": 0},
+        ray_actor_options={"num_cpus": 0, "resources": ON_HEAD},
         graceful_shutdown_timeout_s=2,
     )(serve.ingress()(Api))
     return deployment.bind(plain)

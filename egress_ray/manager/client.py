@@ -10,7 +10,7 @@ from ray.exceptions import RayActorError
 
 from egress_ray.manager.manager import TaskManager
 from egress_ray.manager.version import code_version
-from egress_ray.names import MANAGER
+from egress_ray.names import MANAGER, ON_HEAD
 from egress_ray.settings import Settings
 
 _TRIES = 5
@@ -47,6 +47,7 @@ def _get_or_create(args: dict[str, Any], namespace: str) -> Any:
             max_restarts=-1,
             max_task_retries=-1,
             num_cpus=0,
+            resources=ON_HEAD,
             max_concurrency=_CALLS_AT_ONCE,
         )
         .remote(args)
