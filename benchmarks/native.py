@@ -37,8 +37,8 @@ def run(quick: bool) -> list[Table]:
     look = Table(
         "Native: quality of the same recordings",
         ["users", *(f"SSIM {name}" for name in names), *(f"smooth {name}" for name in names)],
-        "SSIM: luma against the ideal composite of the same source pictures. Smooth: pictures that show the next source "
-        "picture, neither repeating nor leaving out one.",
+        "SSIM: luma against the ideal composite of the same source pictures. Smooth: pictures that show the next "
+        "source picture, neither repeating nor leaving out one.",
     )
     for users in counts:
         clips = moving(users, seconds=30)
