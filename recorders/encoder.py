@@ -47,7 +47,6 @@ class VideoEncoder:
             context.options = {
                 "preset": config.preset,
                 "profile": "high",
-                "forced-idr": "1",
                 "maxrate": str(video.bitrate * 1500),
                 "bufsize": str(video.bitrate * 2000),
                 "x264-params": "scenecut=0",
@@ -60,8 +59,6 @@ class VideoEncoder:
                 "lag-in-frames": "0",
                 "row-mt": "1",
                 "auto-alt-ref": "0",
-                # libvpx's fixed keyframe interval: none but the ones that begin a part.
-                "keyint_min": str(context.gop_size),
             }
         context.open(strict=False)
         self.track = VideoTrack(
@@ -69,7 +66,7 @@ class VideoEncoder:
         )
 
     def encode(self, picture: av.VideoFrame, n: int, key: bool = False) -> list[EncodedPicture]:
-        """Encode picture number `n`; `key` forces a keyframe."""
+        """Encode picture number `n`; `key` forces a keyframe, from which the next one is counted."""
         picture.pts = n
         picture.time_base = self._context.time_base
         picture.pict_type = PictureType.I if key else PictureType.NONE

@@ -73,10 +73,14 @@ def test_a_keyframe_at_will(codec: Literal["h264", "vp9"]) -> None:
     encoder = VideoEncoder(SPEC, EncoderConfig(), 2.0, codec)
     frame, luma = canvas()
     packets: list[EncodedPicture] = []
-    for n in range(50):
+    for n in range(100):
         luma[:, n : n + 9] = 200
         packets += encoder.encode(frame, n, key=n == 20)
-    assert [n for _, n, key in packets + encoder.flush() if key] == [0, 20]
+    packets += encoder.flush()
+    keys = [n for _, n, key in packets if key]
+    assert keys == [0, 20, 80]
+    for begin in keys:  # each can be decoded alone
+        assert len(decoded(encoder, packets[begin:])) == 100 - begin
 
 
 def test_without_zerolatency_no_picture_is_lost_or_out_of_order() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import itertools
 import json
@@ -18,12 +19,15 @@ import av
 import m3u8  # type: ignore[import-untyped]
 import pytest
 
+from recorders.config import EncoderConfig
+from recorders.encoder import EncodedPicture, VideoEncoder
 from recorders.errors import RecorderError
 from recorders.log.boxes import boxes
+from recorders.log.cmaf import CmafWriter
 from recorders.log.finish import Finished, finish
-from recorders.log.segment_log import read_index
-from recorders.spec import Format
-from tests.media.log_maker import EPOCH, RATE, Content, content, write
+from recorders.log.segment_log import SegmentLog, read_index
+from recorders.spec import Format, VideoSpec
+from tests.media.log_maker import EPOCH, HEIGHT, PART_SECONDS, RATE, WIDTH, Content, content, picture, write
 from tests.oracle.hls import probe_quiet, validate
 
 ALL = list(range(135))
@@ -225,6 +229,29 @@ def test_two_finish_at_once(tmp_path: Path) -> None:
     assert not list(tmp_path.glob(".*"))
 
 
+def test_who_finishes_waits_for_another(tmp_path: Path) -> None:
+    write(tmp_path, "mp4")
+    with ThreadPoolExecutor(1) as pool:
+        with (tmp_path / "index.jsonl").open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            done = pool.submit(finish, tmp_path, "rec", "mp4")
+            with pytest.raises(TimeoutError):
+                done.result(0.5)
+            assert not (tmp_path / "rec.mp4").exists()
+        assert done.result(30).parts == 3
+
+
+def test_finishing_after_a_recorder_died_between_index_and_playlist(tmp_path: Path) -> None:
+    write(tmp_path, "mp4")
+    finish(tmp_path, "rec", "mp4")
+    playlist = (tmp_path / "rec.m3u8").read_bytes()
+    write(tmp_path, "mp4", attempt=2, first=150, pictures=60)
+    (tmp_path / "rec.m3u8").write_bytes(playlist)
+    assert finish(tmp_path, "rec", "mp4").parts == 4
+    for name in ("rec.m3u8", "rec.mp4"):
+        assert content(tmp_path / name).numbers == [*ALL, *range(150, 210)]
+
+
 def test_what_a_crash_leaves_does_not_count(tmp_path: Path) -> None:
     """A part without its line, a line cut short, a temporary file, half a single file."""
     write(tmp_path, "mp4")
@@ -261,17 +288,29 @@ def test_a_part_that_is_gone_is_told(tmp_path: Path) -> None:
 
 def test_a_disk_that_takes_no_more(tmp_path: Path) -> None:
     """What was closed before stays; nothing is written behind the hole."""
-    write(tmp_path, "mp4")
+    encoder = VideoEncoder(VideoSpec(WIDTH, HEIGHT, RATE, 300), EncoderConfig(), PART_SECONDS)
+    log = SegmentLog(tmp_path, "rec", 1)
+    writer = CmafWriter(log, video=encoder.track, audio=None, part_seconds=PART_SECONDS, epoch=EPOCH)
+    packets = [packet for n in range(200) for packet in encoder.encode(picture(n), n)]
+
+    def put(some: list[EncodedPicture]) -> None:
+        for packet in some:
+            writer.video(*packet)
+
+    put(packets[:90])
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (5000, before[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, before[1]))
     try:
-        with pytest.raises(RecorderError, match=r"rec_2_00000\.m4s cannot be written: File too large"):
-            write(tmp_path, "mp4", attempt=2, first=150)
+        with pytest.raises(RecorderError, match=r"rec_1_00001\.m4s cannot be written: File too large"):
+            put(packets[90:130])
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    with pytest.raises(RecorderError, match="The recording's log is closed"):
+        put(packets[130:])
+    writer.close()
     assert not list(tmp_path.glob(".*"))
-    finish(tmp_path, "rec", "mp4")
-    assert content(tmp_path / "rec.mp4").numbers == ALL
+    assert finish(tmp_path, "rec", "mp4").parts == 1
+    assert content(tmp_path / "rec.mp4").numbers == list(range(60))
 
 
 def test_kill_9_while_writing(tmp_path: Path) -> None:

@@ -38,6 +38,7 @@ def test_a_later_attempt_keeps_the_epoch_and_all_parts(tmp_path: Path) -> None:
     begun(tmp_path, 1).append(b"a", start=0.0, duration=2.0)
     second = begun(tmp_path, 2, epoch=999.0)
     assert second.epoch == 100.0
+    assert [attempt.epoch for attempt in read_index(tmp_path).attempts] == [100.0, 100.0]
     second.append(b"b", start=7.0, duration=2.0)
     assert [part.name for part in second.parts] == ["rec_1_00000.m4s", "rec_2_00000.m4s"]
     text = (tmp_path / "rec.m3u8").read_text()
