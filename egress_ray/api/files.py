@@ -6,7 +6,7 @@ from pathlib import Path
 
 from fastapi import APIRouter
 from starlette.concurrency import run_in_threadpool
-from starlette.responses import FileResponse
+from starlette.responses import FileResponse, Response
 
 from egress_ray.api.context import AppId, TaskId, WithSettings, documented
 from egress_ray.api.errors import ApiError
@@ -37,14 +37,18 @@ _PLAYERS = {"Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers":
         416: {"description": "No such range."},
     },
 )
-async def file(app_id: AppId, task_id: TaskId, name: str, settings: WithSettings) -> FileResponse:
+async def file(app_id: AppId, task_id: TaskId, name: str, settings: WithSettings) -> Response:
     """A file of a task, whole or a range of it. A playlist may change while the task records."""
     folder = task_folder(settings.data_path, app_id, task_id)
     path = await run_in_threadpool(_find, folder, name)
     if path is None:
         raise ApiError(404, f"Task {task_id} has no file of that name.", code="file_not_found")
-    caching = "no-cache" if path.suffix in (".m3u8", ".json") else "public, max-age=86400"
-    return FileResponse(path, media_type=MEDIA_TYPES[path.suffix], headers={**_PLAYERS, "Cache-Control": caching})
+    kind = MEDIA_TYPES[path.suffix]
+    if path.suffix in (".m3u8", ".json"):
+        # Small, and replaced while it is served: its length must be that of the very bytes sent.
+        text = await run_in_threadpool(path.read_bytes)
+        return Response(text, media_type=kind, headers={**_PLAYERS, "Cache-Control": "no-cache"})
+    return FileResponse(path, media_type=kind, headers={**_PLAYERS, "Cache-Control": "public, max-age=86400"})
 
 
 def _find(folder: Path, name: str) -> Path | None:
