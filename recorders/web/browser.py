@@ -127,15 +127,23 @@ class Browser:
 
     async def subject(self) -> Page:
         """The tab to record, blank, with a title of our own by which the capture finds it."""
-        page = await self._tab(self._video.width, self._video.height)
+        context = await self._running.new_context(
+            viewport={"width": self._video.width, "height": self._video.height},
+            device_scale_factor=1,
+            accept_downloads=False,
+        )
+        page = await context.new_page()
         page.on("crash", lambda _: self._lose("The page crashed in the browser."))
         page.on("close", lambda _: self._lose("The page closed itself."))
         await page.evaluate("title => { document.title = title }", self.title)
         return page
 
-    async def recorder(self) -> Page:
-        """The recorder's own tab, out of the page's reach: nothing is shared between the two."""
-        return await self._tab(320, 180)
+    async def recorder(self, address: str) -> Page:
+        """The recorder's own tab, at `address`, in a profile of its own: nothing is shared with the page."""
+        context = await self._running.new_context(no_viewport=True)
+        page = await context.new_page()
+        await page.goto(address)
+        return page
 
     async def close(self) -> None:
         """End it, within a bound."""
@@ -149,13 +157,11 @@ class Browser:
                 if self._playwright is not None:
                     await self._playwright.stop()
 
-    async def _tab(self, width: int, height: int) -> Page:
+    @property
+    def _running(self) -> Chromium:
         if self._chromium is None:
             raise Lost("The browser is not running.")
-        context = await self._chromium.new_context(
-            viewport={"width": width, "height": height}, device_scale_factor=1, accept_downloads=False
-        )
-        return await context.new_page()
+        return self._chromium
 
     def _lose(self, sentence: str) -> None:
         if not self.lost.done():

@@ -12,7 +12,7 @@ const TICK_MS = 50;
 const STATUS_MS = 1000;
 // A slot that has no picture this long after its time repeats the last one. Capture takes 5 to 30 ms.
 const HOLD_MS = 120;
-// How long to wait for a captured picture of a page that has loaded: newer than its last paint, or any of it.
+// How long to wait for a captured picture of a page that has loaded: of its last paint, or of any.
 const LAST_PAINT_MS = 80;
 const ANY_PAINT_MS = 1000;
 // Chromium stamps a picture 1 ms (a page that paints now and then) to 17 ms (one that paints at 60 Hz) after the
@@ -324,7 +324,7 @@ async function record(stream, config, options) {
     enough = Infinity;
     const now = performance.now();
     // A page that moves keeps its pace: then its pictures come in the middle of what rounds to their slot.
-    const origin = now - captured < MOVING_MS ? captured : now;
+    const origin = now - captured < MOVING_MS ? captured - PAINT_MS : now;
     slots?.begin(origin);
     sound.begin(origin);
     tell("begun", { monotonic: (origin + offset) / 1000 });
@@ -354,8 +354,8 @@ async function record(stream, config, options) {
   if (slots) {
     const clock = new CaptureClock(offset);
     drain(video, (picture) => {
-      captured = clock.map(picture.timestamp) - PAINT_MS;
-      slots.add(picture, captured);
+      captured = clock.map(picture.timestamp);
+      slots.add(picture, captured - PAINT_MS);
       if (captured >= enough) begin();
     }).catch(fail);
   }
@@ -368,14 +368,14 @@ async function record(stream, config, options) {
     }).catch(fail);
   }
   handlers.stop = () => stop().catch(fail);
-  handlers.go = ({ painted, shown }) => {
+  handlers.go = ({ painted, answered }) => {
     const want = (time) => {
       if (sound.origin !== undefined) return;
       enough = time - performance.timeOrigin;
       if (!slots || captured >= enough) begin();
     };
     want(painted);
-    setTimeout(() => want(shown), LAST_PAINT_MS);
+    setTimeout(() => want(answered), LAST_PAINT_MS);
     setTimeout(begin, ANY_PAINT_MS);
   };
   tell("ready", { codec: config?.codec ?? null, sound: Boolean(audio) });

@@ -18,8 +18,7 @@ if TYPE_CHECKING:
 _PAINT_TIMEOUT_S = 0.5
 _PAINTED = """() => new Promise(resolve => requestAnimationFrame(first => requestAnimationFrame(() => resolve({
     painted: performance.timeOrigin + first - 1,
-    shown: performance.timeOrigin + (performance.getEntriesByName("first-paint")[0]?.startTime
-        ?? performance.getEntriesByType("navigation")[0]?.responseStart ?? 0),
+    answered: performance.timeOrigin + (performance.getEntriesByType("navigation")[0]?.responseStart ?? 0),
 }))))"""
 # A fresh attempt may find another answer.
 _PASSING = {408, 425, 429}
@@ -27,10 +26,10 @@ _PASSING = {408, 425, 429}
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """Unix milliseconds: the page's last paint, and the first time that anything of it was painted."""
+    """Unix milliseconds: the page's last paint, and its answer, before which nothing of it was painted."""
 
     painted: float
-    shown: float
+    answered: float
 
 
 async def load(page: Page, url: str, timeout_s: float) -> Loaded:

@@ -115,9 +115,7 @@ class WebRecorder:
             try:
                 async with asyncio.timeout(web.launch_timeout_s):
                     address, _ = await asyncio.gather(link.open(), browser.launch())
-                    subject, own = await asyncio.gather(browser.subject(), browser.recorder())
-                    await own.goto(address)
-                    await subject.bring_to_front()
+                    subject, own = await asyncio.gather(browser.subject(), browser.recorder(address))
                     await own.evaluate("options => { start(options) }", self._options())
                     await _unless(browser.lost, link.expect("selected"))
                     loaded = asyncio.create_task(load(subject, self._subject.url, web.load_timeout_s))
@@ -126,7 +124,7 @@ class WebRecorder:
                 raise Lost(f"The browser did not start capturing within {web.launch_timeout_s:g} s.") from None
             self._log = await prepared
             at = await _unless(browser.lost, loaded)
-            await link.send("go", painted=at.painted, shown=at.shown)
+            await link.send("go", painted=at.painted, answered=at.answered)
             begun = await _unless(browser.lost, link.expect("begun"))
         finally:
             await _cancel(prepared, *([loaded] if loaded else []))

@@ -9,7 +9,7 @@ import numpy as np
 Samples = np.ndarray[Any, np.dtype[np.float32]]
 
 # A block that is off its expected place by less than this follows on: timestamps jitter, samples do not.
-_JITTER_S = 0.02
+_JITTER_S = 0.01
 
 
 class Sound:

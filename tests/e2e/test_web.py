@@ -1,0 +1,259 @@
+"""The web recorder with a real browser: what it records, how it fails, what it leaves behind."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import psutil
+import pytest
+
+from recorders.config import LogConfig, RecorderConfig, WebConfig
+from recorders.errors import Lost, RecorderError, Refused
+from recorders.log.finish import finish
+from recorders.progress import Progress
+from recorders.spec import Format, PageSpec, RecordingSpec, VideoSpec
+from recorders.web.recorder import WebRecorder
+from tests.e2e.web_pages import serve_pages
+from tests.oracle.analyse import analyse
+from tests.oracle.page import serve_page
+
+CONFIG = RecorderConfig(log=LogConfig(part_seconds=1.0))
+Picture = np.ndarray[Any, np.dtype[np.uint8]]
+
+
+@pytest.fixture(scope="module")
+def pages() -> Iterator[str]:
+    with serve_pages() as origin:
+        yield origin
+
+
+def spec(
+    folder: Path, url: str, size: str = "640x360", web_gl: bool = False, format: Format = "hls", attempt: int = 1
+) -> RecordingSpec:
+    width, height = map(int, size.split("x"))
+    video = VideoSpec(width, height, 30, 2000)
+    return RecordingSpec("t", str(folder), PageSpec(url, web_gl), video=video, format=format, attempt=attempt)
+
+
+async def until(condition: Callable[[], bool], timeout: float = 20.0) -> None:
+    async with asyncio.timeout(timeout):
+        while not condition():  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+
+
+@asynccontextmanager
+async def recording(spec: RecordingSpec, config: RecorderConfig = CONFIG) -> AsyncIterator[WebRecorder]:
+    """A recorder that records; stopped at the end."""
+    recorder = WebRecorder(spec, config)
+    task = asyncio.create_task(recorder.run())
+    await until(lambda: task.done() or recorder.progress().phase == "recording")
+    if not task.done():
+        yield recorder
+    recorder.stop()
+    assert await asyncio.wait_for(task, 15) == "user_stop"
+
+
+def record(spec: RecordingSpec, seconds: float, config: RecorderConfig = CONFIG) -> Progress:
+    """Record so long, and finish the files."""
+
+    async def run() -> Progress:
+        async with recording(spec, config) as recorder:
+            await asyncio.sleep(seconds)
+        return recorder.progress()
+
+    progress = asyncio.run(run())
+    finish(Path(spec.folder), spec.prefix, spec.format)
+    return progress
+
+
+def pictures(path: Path) -> list[Picture]:
+    """All pictures, as RGB."""
+    with av.open(str(path)) as container:
+        return [np.asarray(frame.to_ndarray(format="rgb24"), np.uint8) for frame in container.decode(video=0)]
+
+
+def failure(spec: RecordingSpec, config: RecorderConfig = CONFIG) -> RecorderError:
+    with pytest.raises(RecorderError) as caught:
+        asyncio.run(asyncio.wait_for(WebRecorder(spec, config).run(), 30))
+    return caught.value
+
+
+def test_sound_and_picture_together(tmp_path: Path) -> None:
+    with serve_page() as url:
+        progress = record(spec(tmp_path, url, "1280x720"), 15)
+    report = analyse(tmp_path / "recording.m3u8", users=["user1"], frame_rate=30)
+    user = report.users["user1"]
+    assert (report.width, report.height, report.sample_rate) == (1280, 720, 48000)
+    assert len(user.offsets) >= 12
+    assert user.offset_p95 <= 60, str(report)
+    assert abs(user.drift_total) <= 34, str(report)
+    assert report.frames == report.frames_expected == progress.counters["frames"]
+    assert progress.media_seconds == pytest.approx(report.frames / 30, abs=0.001)
+    assert not report.black, "the page must not start black"
+
+
+def test_static_page_has_every_frame_and_silence(tmp_path: Path, pages: str) -> None:
+    progress = record(spec(tmp_path, f"{pages}/static", format="mp4"), 4)
+    with av.open(str(tmp_path / "recording.mp4")) as container:
+        packets = [packet for packet in container.demux(video=0) if packet.size]
+        times = [float((packet.pts or 0) * packet.time_base) for packet in packets]
+        keys = [time for packet, time in zip(packets, times, strict=True) if packet.is_keyframe]
+    assert np.allclose(times, np.arange(len(times)) / 30, atol=0.001)
+    assert set(np.arange(len(times) // 30)) <= set(np.round(keys, 3)), "a keyframe at each second's start"
+    assert len(times) == progress.counters["frames"] >= 4 * 30
+    assert progress.counters["frames_repeated"] > 0.9 * len(times)
+    with av.open(str(tmp_path / "recording.mp4")) as container:
+        sound = np.concatenate([frame.to_ndarray() for frame in container.decode(audio=0)], axis=1)
+    assert sound.shape[1] / 48000 == pytest.approx(len(times) / 30, abs=0.05)
+    assert np.abs(sound).max() < 0.001
+    first = pictures(tmp_path / "recording.mp4")[0]
+    assert np.allclose(first[180, 500], (0x22, 0x44, 0x66), atol=6), "the first picture shows the page"
+
+
+@pytest.mark.parametrize("size", ["640x360", "360x640"])
+def test_every_pixel_is_where_the_page_put_it(tmp_path: Path, pages: str, size: str) -> None:
+    record(spec(tmp_path, f"{pages}/pixels", size), 1.2)
+    luma = pictures(tmp_path / "recording.m3u8")[-1].mean(axis=2)
+    width, height = map(int, size.split("x"))
+    assert luma.shape == (height, width)
+    for edge in (luma[0], luma[-1], luma[:, 0], luma[:, -1]):
+        assert edge.mean() > 150, "the frame of one pixel is at the very edge: no scroll bar, no banner, no shift"
+    for inner in (luma[2, 2:-2], luma[-3, 2:-2], luma[2:-2, 2], luma[2:-2, -3]):
+        assert inner.mean() < 60
+    for stripes in (luma[50, 20 : width - 40], luma[120 : height - 40, 50]):
+        stripes = stripes[: len(stripes) // 4 * 4].reshape(-1, 4)
+        assert stripes[:, :2].min() > 170, "not scaled: stripes of two pixels keep their contrast"
+        assert stripes[:, 2:].max() < 85
+
+
+@pytest.mark.parametrize(("web_gl", "colour"), [(True, (0, 0xCC, 0)), (False, (0xCC, 0, 0))])
+def test_web_gl_is_on_and_off(tmp_path: Path, pages: str, web_gl: bool, colour: tuple[int, int, int]) -> None:
+    record(spec(tmp_path, f"{pages}/webgl", web_gl=web_gl), 1.2)
+    assert np.allclose(pictures(tmp_path / "recording.m3u8")[-1][180, 320], colour, atol=12)
+
+
+def test_a_rude_page_is_recorded(tmp_path: Path, pages: str) -> None:
+    record(spec(tmp_path, f"{pages}/rude"), 1.2)
+    assert np.allclose(pictures(tmp_path / "recording.m3u8")[-1][180, 320], (0, 0x88, 0), atol=12)
+
+
+def test_a_page_that_does_not_finish_loading_is_recorded(tmp_path: Path, pages: str) -> None:
+    record(spec(tmp_path, f"{pages}/hanging"), 1.2, RecorderConfig(web=WebConfig(load_timeout_s=2)))
+    assert np.allclose(pictures(tmp_path / "recording.m3u8")[0][180, 320], (0, 0x88, 0), atol=12)
+
+
+def test_pages_that_do_not_load(tmp_path: Path, pages: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        free = taken.getsockname()[1]
+    config = RecorderConfig(web=WebConfig(load_timeout_s=2))
+    expected = {
+        f"{pages}/nothing": (Refused, "The page answered HTTP 404 (Not Found)."),
+        f"{pages}/broken": (Lost, "The page answered HTTP 500 (Internal Server Error)."),
+        f"{pages}/never": (Lost, "The page did not answer within 2 s."),
+        f"http://127.0.0.1:{free}/": (Lost, "The page's host 127.0.0.1 refused the connection."),
+        "http://no-such-host.invalid/": (Refused, "The page's host no-such-host.invalid was not found in DNS."),
+    }
+    for url, (kind, sentence) in expected.items():
+        error = failure(spec(tmp_path, url), config)
+        assert (type(error), str(error)) == (kind, sentence)
+    assert not list(tmp_path.glob("*.m4s"))
+
+
+def test_a_browser_that_dies_leaves_what_was_recorded_and_the_next_attempt_goes_on(tmp_path: Path, pages: str) -> None:
+    async def run() -> None:
+        recorder = WebRecorder(spec(tmp_path, f"{pages}/static"), CONFIG)
+        task = asyncio.create_task(recorder.run())
+        await until(lambda: task.done() or recorder.progress().parts >= 1)
+        browser = next(process for process in chromium_of(os.getpid()) if "--type=" not in " ".join(process.cmdline()))
+        browser.kill()
+        with pytest.raises(Lost, match="The browser was closed or crashed"):
+            await asyncio.wait_for(task, 10)
+        assert recorder.progress().parts >= 1
+
+    asyncio.run(run())
+    before = time.time()
+    again = spec(tmp_path, f"{pages}/static", attempt=2)
+    progress = record(again, 1.5)
+    lines = [json.loads(line) for line in (tmp_path / "index.jsonl").read_text().splitlines()]
+    epoch = next(line["epoch"] for line in lines if "epoch" in line)
+    start = next(line["start"] for line in lines if line.get("attempt") == 2 and "start" in line)
+    assert progress.first_frame_at is not None
+    assert progress.first_frame_at >= before
+    assert epoch + start == pytest.approx(progress.first_frame_at, abs=0.05)
+
+
+def test_a_stop_while_it_starts(tmp_path: Path, pages: str) -> None:
+    async def run() -> str:
+        recorder = WebRecorder(spec(tmp_path, f"{pages}/never"), CONFIG)
+        task = asyncio.create_task(recorder.run())
+        await asyncio.sleep(0.3)
+        recorder.stop()
+        return await asyncio.wait_for(task, 10)
+
+    assert asyncio.run(run()) == "user_stop"
+    assert not chromium_of(os.getpid())
+
+
+def test_no_browser(tmp_path: Path, pages: str) -> None:
+    config = RecorderConfig(web=WebConfig(chromium_path="/no/such/chromium"))
+    error = failure(spec(tmp_path, f"{pages}/static"), config)
+    assert "/no/such/chromium, does not exist" in str(error)
+
+
+@pytest.mark.parametrize(("format", "codecs"), [("webm", ("vp9", "opus")), ("m4a", (None, "aac"))])
+def test_other_formats(tmp_path: Path, format: Format, codecs: tuple[str | None, str]) -> None:
+    with serve_page() as url:
+        record(spec(tmp_path, url, format=format), 2.5)
+    with av.open(str(tmp_path / f"recording.{format}")) as container:
+        video = container.streams.video[0].codec_context.name if container.streams.video else None
+        assert (video, container.streams.audio[0].codec_context.name.removeprefix("lib")) == codecs
+        assert float(container.duration or 0) / 1_000_000 == pytest.approx(2.5, abs=0.5)
+        assert sum(1 for _ in container.decode(audio=0)) > 80
+
+
+def test_kill_9_leaves_no_browser(tmp_path: Path, pages: str) -> None:
+    given = {"task_id": "t", "folder": str(tmp_path), "subject": {"url": f"{pages}/static"}}
+    given["config"] = CONFIG.model_dump(mode="json")
+    child = subprocess.Popen([sys.executable, "-m", "recorders", "-"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+    try:
+        assert child.stdin is not None
+        child.stdin.write(json.dumps(given).encode())
+        child.stdin.close()
+        deadline = time.monotonic() + 20
+        while not list(tmp_path.glob("*.m4s")) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        processes = psutil.Process(child.pid).children(recursive=True)
+        assert len(processes) > 3
+        profiles = {a for p in processes for a in p.cmdline() if a.startswith("--user-data-dir=")}
+        assert profiles
+    finally:
+        child.send_signal(signal.SIGKILL)
+        child.wait()
+    gone, alive = psutil.wait_procs(processes, timeout=3)
+    assert not alive, f"{len(gone)} ended"
+    assert finish(tmp_path, "recording", "hls").seconds >= 1
+
+
+def chromium_of(pid: int) -> list[psutil.Process]:
+    """The processes of browsers that `pid` started."""
+    found = []
+    for process in psutil.Process(pid).children(recursive=True):
+        try:
+            if any(argument.startswith("--user-data-dir=") for argument in process.cmdline()):
+                found.append(process)
+        except psutil.NoSuchProcess:
+            continue
+    return found

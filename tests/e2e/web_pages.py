@@ -1,0 +1,80 @@
+"""Pages to record, and the small HTTP server on loopback that serves them or fails to."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+_PAGE = "<!doctype html><meta charset=utf-8><style>html,body{{margin:0;overflow:auto}}{style}</style><body>{body}"
+
+# A frame of one white pixel at the very edge, then black, then stripes of two pixels from x = 20 and y = 20.
+_PIXELS = """<canvas id=c style="display:block"></canvas>
+<div style="position:absolute;top:0;height:3000px;width:1px"></div>
+<script>
+const c = document.getElementById("c"); c.width = innerWidth; c.height = innerHeight;
+const x = c.getContext("2d"); x.fillStyle = "#fff"; x.fillRect(0, 0, c.width, c.height);
+x.fillStyle = "#000"; x.fillRect(1, 1, c.width - 2, c.height - 2); x.fillStyle = "#fff";
+for (let i = 20; i + 2 <= c.width - 20; i += 4) x.fillRect(i, 20, 2, 80);
+for (let i = 120; i + 2 <= c.height - 20; i += 4) x.fillRect(20, i, 80, 2);
+</script>"""
+# Green with WebGL, red without.
+_WEB_GL = """<canvas id=c width=640 height=360 style="display:block"></canvas><script>
+const gl = document.getElementById("c").getContext("webgl");
+if (gl) { gl.clearColor(0, 0.8, 0, 1); gl.clear(gl.COLOR_BUFFER_BIT); }
+else document.body.style.background = "#c00";
+</script>"""
+_PAGES = {
+    "/static": _PAGE.format(style="body{background:#246;color:#fff;font:40px sans-serif}", body="<p>A static page"),
+    "/pixels": _PAGE.format(style="", body=_PIXELS),
+    "/webgl": _PAGE.format(style="", body=_WEB_GL),
+    "/hanging": _PAGE.format(style="body{background:#080}", body="<img src=/never>"),
+    "/rude": _PAGE.format(
+        style="body{background:#080}",
+        body="<script>open('/static'); alert('stop'); onbeforeunload = () => 'stay'; document.title = 'mine'</script>",
+    ),
+    "/closing": _PAGE.format(style="", body="<script>setTimeout(() => window.close(), 1500)</script>"),
+}
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: _Server
+
+    def do_GET(self) -> None:
+        if self.path == "/never":
+            self.server.released.wait(30)
+            return
+        page = _PAGES.get(self.path, "").encode()
+        self.send_response(500 if self.path == "/broken" else 200 if page else 404)
+        self.send_header("Content-Type", "text/html; charset=utf-8")
+        self.send_header("Content-Length", str(len(page)))
+        self.end_headers()
+        self.wfile.write(page)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Quiet: the output belongs to whoever runs the test."""
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    released: threading.Event
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A browser that goes away is no error."""
+
+
+@contextlib.contextmanager
+def serve_pages() -> Iterator[str]:
+    """Serves on a free port of loopback meanwhile; its origin, without a slash at the end."""
+    server = _Server(("127.0.0.1", 0), _Handler)
+    server.released = threading.Event()
+    thread = threading.Thread(target=server.serve_forever, name="pages", daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.released.set()
+        server.shutdown()
+        server.server_close()
+        thread.join(5)

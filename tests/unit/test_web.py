@@ -1,0 +1,158 @@
+"""The web recorder's pure parts: its sound, its codecs, what a failed load means, what the link lets in."""
+
+from __future__ import annotations
+
+import asyncio
+import urllib.error
+import urllib.request
+
+import numpy as np
+import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
+
+from recorders.errors import Lost, RecorderError, Refused
+from recorders.spec import VideoSpec
+from recorders.web.codecs import avc_level, codec_name, configurations
+from recorders.web.link import Link
+from recorders.web.page import http_failure, network_failure
+from recorders.web.sound import Samples, Sound
+
+
+def ramp(start: int, samples: int, channels: int = 2) -> Samples:
+    """Planes whose value tells the sample's index."""
+    return np.tile(np.arange(start, start + samples, dtype=np.float32) / 100_000, (channels, 1))
+
+
+def test_blocks_that_follow_on_are_joined_whatever_their_timestamps_jitter() -> None:
+    sound = Sound(48000, 2)
+    out = [sound.add(i / 100 + (0.004 if i % 2 else 0), 48000, ramp(480 * i, 480)) for i in range(10)]
+    assert np.array_equal(np.concatenate(out), ramp(0, 4800).T)
+
+
+def test_a_gap_is_silence_and_an_overlap_is_cut() -> None:
+    sound = Sound(48000, 2)
+    sound.add(0.0, 48000, ramp(0, 480))
+    gap = sound.add(0.1, 48000, ramp(4800, 480))
+    assert (len(gap), sound.length) == (4800 - 480 + 480, 5280)
+    assert not gap[:4320].any()
+    assert np.array_equal(gap[4320:], ramp(4800, 480).T)
+    back = sound.add(0.05, 48000, ramp(2400, 4800))
+    assert np.array_equal(back, ramp(5280, 1920).T)
+
+
+def test_what_came_before_the_beginning_is_cut() -> None:
+    sound = Sound(48000, 2)
+    assert len(sound.add(-0.03, 48000, ramp(0, 480))) == 0
+    assert np.array_equal(sound.add(-0.005, 48000, ramp(0, 480)), ramp(240, 240).T)
+
+
+def test_silence_until_a_sample_then_sound_that_is_late_loses_what_is_past() -> None:
+    sound = Sound(48000, 2)
+    sound.add(0.0, 48000, ramp(0, 480))
+    assert len(sound.silence(4800)) == 4320
+    assert len(sound.silence(4800)) == 0
+    assert np.array_equal(sound.add(0.095, 48000, ramp(4560, 480)), ramp(4800, 240).T)
+
+
+@pytest.mark.parametrize(("have", "want"), [(1, 2), (2, 1), (2, 2), (1, 1)])
+def test_channels(have: int, want: int) -> None:
+    out = Sound(48000, want).add(0.0, 48000, ramp(0, 480, have))
+    assert out.shape == (480, want)
+    assert np.allclose(out, ramp(0, 480, want).T)
+
+
+@pytest.mark.parametrize("rate", [8000, 16000, 44100, 96000])
+def test_another_rate_keeps_time(rate: int) -> None:
+    sound, out = Sound(48000, 2), []
+    for i in range(100):
+        time = np.arange(i * rate // 100, (i + 1) * rate // 100) / rate
+        out.append(sound.add(i / 100, rate, np.tile(np.sin(2 * np.pi * 440 * time), (2, 1)).astype(np.float32)))
+    tone = np.concatenate(out)[:, 0]
+    assert 48000 - 2000 < len(tone) <= 48000
+    assert np.allclose(tone[4800:-480], np.sin(2 * np.pi * 440 * np.arange(len(tone)) / 48000)[4800:-480], atol=0.02)
+
+
+@pytest.mark.parametrize(
+    ("size", "level"),
+    [
+        ((320, 180, 15), 30),
+        ((1280, 720, 30), 31),
+        ((1920, 1080, 30), 40),
+        ((1920, 1080, 60), 42),
+        ((3840, 2160, 60), 52),
+    ],
+)
+def test_avc_level(size: tuple[int, int, int], level: int) -> None:
+    assert avc_level(VideoSpec(*size)) == level
+
+
+def test_the_log_s_own_codec_comes_first_and_others_get_more_bits() -> None:
+    video = VideoSpec(bitrate=1000)
+    for wanted in ("h264", "vp9"):
+        first, *_, last = configurations(video, wanted)
+        assert codec_name(first["codec"]) == wanted
+        assert first["bitrate"] == 1_000_000
+        assert codec_name(last["codec"]) != wanted
+        assert last["bitrate"] > 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [(200, None), (304, None), (401, Refused), (404, Refused), (429, Lost), (500, Lost), (599, Lost)],
+)
+def test_http_failure(status: int, kind: type[RecorderError] | None) -> None:
+    error = http_failure(status)
+    assert (type(error) if error else None) is kind
+    assert error is None or str(error).startswith(f"The page answered HTTP {status}")
+
+
+def test_network_failures_name_the_host_but_not_the_query() -> None:
+    for reason in ("NAME_NOT_RESOLVED", "CONNECTION_REFUSED", "CERT_DATE_INVALID", "TOO_MANY_REDIRECTS", "FAILED"):
+        message = f"Page.goto: net::ERR_{reason} at https://example.org/?token=secret\nCall log:\n"
+        sentence = str(network_failure("https://example.org/?token=secret", message))
+        assert "secret" not in sentence
+        assert "\n" not in sentence
+
+
+class _Deaf:
+    """A receiver that no media reaches in these tests."""
+
+    def description(self, data: bytes) -> None: ...
+    def picture(self, n: int, key: bool, data: bytes) -> None: ...
+    def sound(self, seconds: float, sample_rate: int, channels: int, planes: bytes) -> None: ...
+    def status(self, seconds: float, counters: dict[str, int]) -> None: ...
+
+
+def test_the_link_lets_in_nobody_but_its_own_page_and_that_once() -> None:
+    def status_of(url: str) -> int:
+        try:
+            with urllib.request.urlopen(url, timeout=5) as answer:
+                return int(answer.status)
+        except urllib.error.HTTPError as error:
+            return error.code
+
+    async def refused(url: str, origin: str) -> None:
+        with pytest.raises(InvalidStatus):
+            await connect(url, origin=origin)  # type: ignore[arg-type]
+
+    async def run() -> None:
+        link = Link(_Deaf())
+        address = await link.open()
+        origin, _, _ = address.rpartition("/")
+        socket = f"{address.replace('http:', 'ws:')}/socket"
+        try:
+            assert await asyncio.to_thread(status_of, address) == 200
+            assert await asyncio.to_thread(status_of, f"{origin}/") == 404
+            await refused(f"{origin.replace('http:', 'ws:')}/guess/socket", origin)
+            await refused(socket, "https://example.org")
+            async with connect(socket, origin=origin) as own:  # type: ignore[arg-type]
+                await own.send('{"type": "ready", "codec": "vp8"}')
+                assert (await link.expect("ready"))["codec"] == "vp8"
+                await refused(socket, origin)
+            with pytest.raises(Lost, match="closed or crashed"):
+                await asyncio.wait_for(link.expect("done"), 5)
+        finally:
+            await link.close()
+
+    asyncio.run(run())
