@@ -37,6 +37,7 @@ _CODECS = {"h264": "h264", "vp8": "vp8", "opus": "opus"}
 # How often what is missing is asked for again, and a keyframe while one is needed.
 _TEND_S = 0.06
 _KEYFRAME_S = 1.0
+_NACK_LIMIT = 200  # of one RTCP packet
 _CONNECT_S = 15.0
 _CLOSE_S = 2.0
 
@@ -237,7 +238,7 @@ class _Tap:
         self._deliver(self._assembler.tend(now))
         missing = self._assembler.missing()
         if missing and self._ssrc is not None:
-            self._send(self._receiver._send_rtcp_nack(self._ssrc, missing))
+            self._send(self._receiver._send_rtcp_nack(self._ssrc, missing[:_NACK_LIMIT]))
         if self._assembler.needs_key and now - self._asked >= _KEYFRAME_S:
             self.ask()
         if (missing or self._assembler.needs_key) and not self._closed:

@@ -75,6 +75,9 @@ class Assembler:
         self._held[sequence] = packet
         self._newest = max(self._newest, sequence)
         pictures = self._whole()
+        if len(self._held) > _HELD_LIMIT:
+            self._skip()
+            pictures += self._whole()
         self._watch(now)
         return pictures
 

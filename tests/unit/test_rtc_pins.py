@@ -1,0 +1,260 @@
+"""The names that are private to aiortc and aioice, and a real connection through them, over loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import threading
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from fractions import Fraction
+from typing import Any
+
+import aioice.ice
+import av
+import numpy as np
+import pytest
+from aiortc import (
+    MediaStreamTrack,
+    RTCConfiguration,
+    RTCPeerConnection,
+    RTCRtpReceiver,
+    RTCRtpSender,
+    RTCSessionDescription,
+)
+
+from recorders.sources.base import EncodedFrame, Kind
+from recorders.sources.rtc import BadOffer, IceSettings, Peer, _offer_addresses
+
+LOOPBACK = IceSettings("127.0.0.1")
+
+
+class Listener:
+    """A sink that keeps everything."""
+
+    def __init__(self) -> None:
+        self.frames: dict[Kind, list[EncodedFrame]] = {"audio": [], "video": []}
+        self.counters: dict[str, int] = {}
+
+    def encoded(self, uid: str, kind: Kind, frame: EncodedFrame) -> None:
+        assert uid == "someone"
+        self.frames[kind].append(frame)
+
+    def count(self, counter: str, n: int = 1) -> None:
+        self.counters[counter] = self.counters.get(counter, 0) + n
+
+    def joined(self, uid: str, name: str = "") -> None: ...
+    def left(self, uid: str) -> None: ...
+    def muted(self, uid: str, kind: Kind, on: bool) -> None: ...
+    def video(self, uid: str, frame: av.VideoFrame, t: float) -> None: ...
+    def audio(self, uid: str, frame: av.AudioFrame, t: float) -> None: ...
+
+
+class Encoded(MediaStreamTrack):
+    """Packets of a codec, in real time, again and again."""
+
+    def __init__(self, codec: str, packets: int) -> None:
+        super().__init__()
+        self.kind = "audio" if codec == "libopus" else "video"
+        self.packets = _encode(codec, packets)
+        self.sent = 0
+        self._begun: float | None = None
+
+    async def recv(self) -> av.Packet[Any]:
+        step = Fraction(1, 50) if self.kind == "audio" else Fraction(1, 30)
+        if self._begun is None:
+            self._begun = time.monotonic()
+        await asyncio.sleep(max(0.0, self._begun + float(self.sent * step) - time.monotonic()))
+        packet = av.Packet(self.packets[self.sent % len(self.packets)])
+        packet.time_base = Fraction(1, 48000 if self.kind == "audio" else 90000)
+        packet.pts = int(self.sent * step / packet.time_base)
+        self.sent += 1
+        return packet
+
+
+def _encode(codec: str, n: int) -> list[bytes]:
+    if codec == "libopus":
+        context: Any = av.CodecContext.create(codec, "w")
+        context.sample_rate, context.layout, context.format = 48000, "stereo", "flt"
+        frames: list[Any] = [
+            av.AudioFrame.from_ndarray(np.full((1, 2 * 960), k / 100, np.float32), format="flt", layout="stereo")
+            for k in range(n)
+        ]
+    else:
+        context = av.CodecContext.create(codec, "w")
+        context.width, context.height, context.pix_fmt, context.time_base = 320, 240, "yuv420p", Fraction(1, 30)
+        context.gop_size = 1000
+        context.options = {
+            "libx264": {"preset": "ultrafast", "tune": "zerolatency", "profile": "baseline"},
+            "libvpx": {"deadline": "realtime", "lag-in-frames": "0"},
+        }[codec]
+        noise = np.random.default_rng(1)
+        frames = [av.VideoFrame.from_ndarray(noise.integers(0, 255, (360, 320), np.uint8), "yuv420p") for _ in range(n)]
+    for k, frame in enumerate(frames):
+        frame.pts = k * 960 if codec == "libopus" else k
+        frame.time_base = Fraction(1, 48000 if codec == "libopus" else 30)
+        if isinstance(frame, av.AudioFrame):
+            frame.sample_rate = 48000
+    return [bytes(packet) for frame in frames for packet in context.encode(frame)]
+
+
+@asynccontextmanager
+async def connection(*tracks: Encoded) -> AsyncIterator[tuple[RTCPeerConnection, Peer, Listener, list[str]]]:
+    """`tracks` sent to a Peer, which is told of as it changes."""
+    sender, sink, changes = RTCPeerConnection(RTCConfiguration([])), Listener(), list[str]()
+    peer = Peer("someone", sink, LOOPBACK, lambda _, change: changes.append(change))
+    try:
+        for track in tracks:
+            transceiver = sender.addTransceiver(track, "sendonly")
+            if track.kind == "video":
+                mime = "video/H264" if track.packets[0].startswith(b"\0\0\0\1") else "video/VP8"
+                codecs = RTCRtpSender.getCapabilities("video").codecs
+                transceiver.setCodecPreferences([c for c in codecs if c.mimeType in (mime, "video/rtx")])
+        offer = await sender.createOffer()
+        _offer_addresses(sender.getTransceivers(), LOOPBACK)
+        await sender.setLocalDescription(offer)
+        answer = await peer.answer(sender.localDescription.sdp)
+        await sender.setRemoteDescription(RTCSessionDescription(answer, "answer"))
+        yield sender, peer, sink, changes
+    finally:
+        await peer.close()
+        await sender.close()
+
+
+async def until(what: Callable[[], bool], seconds: float = 10.0) -> None:
+    async with asyncio.timeout(seconds):
+        while not what():  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+
+
+def test_the_names_are_there() -> None:
+    code = RTCRtpReceiver.__init__.__code__
+    assert "_RTCRtpReceiver__jitter_buffer" in code.co_names
+    for name in ("_handle_rtcp_packet", "_send_rtcp_nack", "_send_rtcp_pli", "receive"):
+        assert asyncio.iscoroutinefunction(getattr(RTCRtpReceiver, name)), name
+    gather = aioice.ice.Connection.get_component_candidates
+    assert gather.__code__.co_varnames[:4] == ("self", "component", "addresses", "timeout")
+
+
+@pytest.mark.parametrize("codec", ["libx264", "libvpx"])
+def test_media_arrives_as_it_was_encoded(codec: str) -> None:
+    video, audio = Encoded(codec, 30), Encoded("libopus", 50)
+    threads = threading.active_count()
+
+    async def run() -> tuple[Listener, list[str]]:
+        async with connection(audio, video) as (_, peer, sink, changes):
+            await until(lambda: len(sink.frames["video"]) >= 40 and len(sink.frames["audio"]) >= 60)
+            assert changes == ["connected"]
+            for transceiver in peer._pc.getTransceivers():
+                receiver: Any = transceiver.receiver
+                assert receiver._RTCRtpReceiver__decoder_queue.empty(), "aiortc has nothing to decode, or keep"
+                assert receiver.track._queue.empty()
+            return sink, changes
+
+    sink, _ = asyncio.run(run())
+    pictures = sink.frames["video"]
+    assert pictures[0].key
+    assert {frame.codec for frame in pictures} == {"h264" if codec == "libx264" else "vp8"}
+    assert {frame.codec for frame in sink.frames["audio"]} == {"opus"}
+    ours, theirs = ([_slices(data) for data in many] for many in ([f.data for f in pictures], video.packets))
+    first = theirs.index(ours[0])
+    assert ours == [theirs[(first + n) % len(theirs)] for n in range(len(ours))]
+    for frames, step in ((pictures, 1 / 30), (sink.frames["audio"], 1 / 50)):
+        steps = np.diff([frame.t for frame in frames])
+        assert np.median(steps) == pytest.approx(step, abs=1e-3)
+        assert abs(frames[-1].t - time.monotonic()) < 5
+    assert not sink.counters
+    assert threading.active_count() <= threads + 1  # the pool's
+
+
+def _slices(data: bytes) -> bytes:
+    """Without start codes, whose length is the sender's choice."""
+    return data.replace(b"\0\0\0\1", b"").replace(b"\0\0\1", b"")
+
+
+def test_what_is_lost_is_sent_again() -> None:
+    """5 % of the packets, retransmitted ones too, never arrive at their first sending."""
+    video, chance = Encoded("libx264", 30), random.Random(3)
+
+    async def run() -> tuple[Listener, int]:
+        lost = 0
+        async with connection(video) as (sender, _, sink, changes):
+            await until(lambda: changes == ["connected"])
+            transport: Any = sender.getSenders()[0].transport
+            send = transport._send_rtp
+
+            async def lossy(data: bytes) -> None:
+                nonlocal lost
+                if not 72 <= data[1] & 0x7F <= 76 and chance.random() < 0.05:  # RFC 5761: those are RTCP
+                    lost += 1
+                    return
+                await send(data)
+
+            transport._send_rtp = lossy
+            await until(lambda: len(sink.frames["video"]) >= 90)
+            return sink, lost
+
+    sink, lost = asyncio.run(run())
+    assert lost > 10
+    assert "packets_lost" not in sink.counters
+    steps = np.diff([frame.t for frame in sink.frames["video"]])
+    assert np.max(steps) < 1.5 / 30, "no picture is missing"
+
+
+def test_a_keyframe_is_asked_for_from_another_thread() -> None:
+    async def run() -> int:
+        async with connection(Encoded("libx264", 30)) as (sender, peer, sink, _):
+            await until(lambda: bool(sink.frames["video"]))
+            asked = 0
+            encode: Any = sender.getSenders()[0]
+
+            def send_keyframe() -> None:
+                nonlocal asked
+                asked += 1
+
+            encode._send_keyframe = send_keyframe
+            await asyncio.to_thread(peer.keyframe)
+            await until(lambda: asked > 0)
+            return asked
+
+    assert asyncio.run(run()) == 1
+
+
+def test_the_other_side_leaves() -> None:
+    async def run() -> list[str]:
+        async with connection(Encoded("libopus", 50)) as (sender, _, sink, changes):
+            await until(lambda: bool(sink.frames["audio"]))
+            await sender.close()
+            await until(lambda: "gone" in changes)
+            return changes
+
+    assert asyncio.run(run()) == ["connected", "gone"]
+
+
+def test_all_addresses_or_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def offered(ice: IceSettings) -> list[str]:
+        sender = RTCPeerConnection(RTCConfiguration([]))
+        peer = Peer("someone", Listener(), ice, lambda *_: None)
+        try:
+            sender.addTransceiver("audio", "sendonly")
+            offer = (await sender.createOffer()).sdp
+            answer = await peer.answer(offer + "a=candidate:1 1 udp 1 a1b2.local 9 typ host\r\n")
+            return [line.split()[4] for line in answer.splitlines() if line.startswith("a=candidate")]
+        finally:
+            await peer.close()
+            await sender.close()
+
+    assert asyncio.run(offered(IceSettings("127.0.0.1"))) == ["127.0.0.1"]
+    assert "127.0.0.1" not in asyncio.run(offered(IceSettings()))
+    assert asyncio.run(offered(IceSettings(loopback=True)))[-1] == "127.0.0.1"
+
+
+def test_an_offer_that_cannot_be_used() -> None:
+    async def run() -> None:
+        peer = Peer("someone", Listener(), LOOPBACK, lambda *_: None)
+        with pytest.raises(BadOffer, match=r"^The SDP offer has neither sound nor picture\.$"):
+            await peer.answer("v=0\r\n")
+        await peer.close()
+
+    asyncio.run(run())
