@@ -25,13 +25,17 @@ _ENCODERS = {"h264": "libx264", "vp9": "libvpx-vp9", "aac": "aac", "opus": "libo
 
 @dataclass(frozen=True, slots=True)
 class VideoTrack:
-    """An encoded picture track; `extradata` is avcC, or Annex B parameter sets, for H.264; empty for VP9."""
+    """An encoded picture track; `extradata` is avcC, or Annex B parameter sets, for H.264; empty for VP9.
+
+    `matrix` is the MatrixCoefficients of ITU-T H.273, BT.709's by default.
+    """
 
     codec: Literal["h264", "vp9"]
     width: int
     height: int
     frame_rate: int
     extradata: bytes = b""
+    matrix: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +108,7 @@ class CmafWriter:
         stream = self._add(track.codec, track.frame_rate)
         context = cast(VideoCodecContext, stream.codec_context)
         context.width, context.height, context.pix_fmt = track.width, track.height, "yuv420p"
-        context.color_range, context.colorspace, context.color_primaries, context.color_trc = 1, 1, 1, 1
+        context.color_range, context.colorspace, context.color_primaries, context.color_trc = 1, track.matrix, 1, 1
         if track.extradata:
             context.extradata = track.extradata
         return stream

@@ -64,6 +64,8 @@ _FLAGS = (
 )
 _WEB_GL = ("--use-angle=swiftshader-webgl", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist")
 _NO_WEB_GL = ("--disable-gpu", "--disable-3d-apis")
+# The colour is one that tells by which matrix pictures are converted.
+_BLANK = "title => { document.title = title; document.documentElement.style.background = '#0f0' }"
 # Of playwright's own arguments, those that do not fit.
 _DROPPED = ("--mute-audio", "--headless", "--headless=old", "--enable-unsafe-swiftshader")
 
@@ -126,7 +128,7 @@ class Browser:
         self._chromium.on("disconnected", lambda _: self._lose("The browser was closed or crashed."))
 
     async def subject(self) -> Page:
-        """The tab to record, blank, with a title of our own by which the capture finds it."""
+        """The tab to record: without a page, green, with a title of our own by which the capture finds it."""
         context = await self._running.new_context(
             viewport={"width": self._video.width, "height": self._video.height},
             device_scale_factor=1,
@@ -135,7 +137,7 @@ class Browser:
         page = await context.new_page()
         page.on("crash", lambda _: self._lose("The page crashed in the browser."))
         page.on("close", lambda _: self._lose("The page closed itself."))
-        await page.evaluate("title => { document.title = title }", self.title)
+        await page.evaluate(_BLANK, self.title)
         return page
 
     async def recorder(self, address: str) -> Page:

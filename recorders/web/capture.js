@@ -6,6 +6,8 @@
 const VIDEO = 1;
 const AUDIO = 2;
 const PINGS = 12;
+// How long to wait for a picture of the blank tab.
+const MEASURE_MS = 400;
 const AUDIO_BATCH_MS = 100;
 const EARLY_BLOCKS = 20;
 const TICK_MS = 50;
@@ -272,6 +274,29 @@ async function drain(track, take) {
   }
 }
 
+/**
+ * The matrix by which captured pictures really are converted to YUV, whatever they are marked with. The tab to
+ * record is pure green until it is sent to its page: luma 145 by BT.601, 173 by BT.709. Null if it cannot be told.
+ */
+async function measureMatrix(track) {
+  const reader = new MediaStreamTrackProcessor({ track }).readable.getReader();
+  const pixels = new Uint8Array(16);
+  const late = new Promise((resolve) => setTimeout(resolve, MEASURE_MS, { done: true }));
+  let matrix = null;
+  while (!matrix) {
+    const { value: picture, done } = await Promise.race([reader.read(), late]);
+    if (done) break;
+    if (/^(I420|NV12)/.test(picture.format ?? "")) {
+      await picture.copyTo(pixels, { rect: { x: 0, y: 0, width: 2, height: 2 } });
+      if (Math.abs(pixels[0] - 145) < 8) matrix = "bt601";
+      if (Math.abs(pixels[0] - 173) < 8) matrix = "bt709";
+    }
+    picture.close();
+  }
+  reader.cancel();
+  return matrix;
+}
+
 async function supported(configs) {
   for (const config of configs) {
     try {
@@ -301,7 +326,6 @@ async function start(options) {
       surfaceSwitching: "exclude",
     });
     await connected;
-    tell("selected");
     await record(stream, await choice, options);
   } catch (error) {
     await connected;
@@ -313,6 +337,8 @@ async function record(stream, config, options) {
   const [video] = stream.getVideoTracks();
   const [audio] = stream.getAudioTracks();
   if (options.configs.length && !config) throw new Error("it has no video encoder for this size");
+  const matrix = config ? await measureMatrix(video) : null;
+  tell("selected");
   const offset = await monotonicOffset();
   const pictures = config && new Pictures(config, options.frameRate, options.keyEvery);
   const slots = config && new Slots(options.frameRate, (picture, n) => pictures.encode(picture, n));
@@ -378,5 +404,5 @@ async function record(stream, config, options) {
     setTimeout(() => want(answered), LAST_PAINT_MS);
     setTimeout(begin, ANY_PAINT_MS);
   };
-  tell("ready", { codec: config?.codec ?? null, sound: Boolean(audio) });
+  tell("ready", { codec: config?.codec ?? null, matrix, sound: Boolean(audio) });
 }

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import av
 import numpy as np
 from av.video.codeccontext import VideoCodecContext
+from av.video.reformatter import Colorspace
 
 from recorders.config import RecorderConfig
 from recorders.encoder import AudioEncoder, EncodedPicture, VideoEncoder
@@ -18,6 +19,7 @@ from recorders.formats import codecs_of
 from recorders.log.cmaf import CmafWriter, VideoTrack
 from recorders.log.segment_log import SegmentLog
 from recorders.spec import RecordingSpec
+from recorders.web.colour import Matrix, avcc_marked, h273, vp9_marked
 from recorders.web.sound import Sound
 
 # Sound that has not come this long after its time is taken for silence.
@@ -27,7 +29,8 @@ _SOUND_LATE_S = 1.0
 class Transcoder:
     """Pictures of a codec that the log does not take, decoded and encoded again."""
 
-    def __init__(self, codec: str, encoder: VideoEncoder) -> None:
+    def __init__(self, codec: str, encoder: VideoEncoder, matrix: Matrix) -> None:
+        self._colours = {"bt709": Colorspace.ITU709, "bt601": Colorspace.ITU601}[matrix]
         self._decoder: VideoCodecContext = av.CodecContext.create(codec, "r")  # type: ignore[assignment]
         self._decoder.thread_count = 1
         self._encoder = encoder
@@ -37,7 +40,11 @@ class Transcoder:
         packet.pts = n
         out: list[EncodedPicture] = []
         for picture in self._decoder.decode(packet):
-            out += self._encoder.encode(picture.reformat(format="yuv420p"), n)
+            picture.colorspace = self._colours
+            same = picture.reformat(
+                format="yuv420p", src_colorspace=self._colours, dst_colorspace=Colorspace.ITU709, threads=1
+            )
+            out += self._encoder.encode(same, n)
         return out
 
     def flush(self) -> list[EncodedPicture]:
@@ -48,13 +55,21 @@ class Output:
     """One attempt's pictures and sound into its log.
 
     `began` is the Unix time of the beginning, to which everything that comes counts; a later attempt's numbers
-    go on where the wall clock says. `codec` is what the browser encodes with (FFmpeg's name), None without pictures.
+    go on where the wall clock says. `codec` is what the browser encodes with (FFmpeg's name), None without pictures;
+    `matrix` is that of its pictures, whatever they are marked with.
     """
 
     def __init__(
-        self, spec: RecordingSpec, config: RecorderConfig, log: SegmentLog, began: float, codec: str | None
+        self,
+        spec: RecordingSpec,
+        config: RecorderConfig,
+        log: SegmentLog,
+        began: float,
+        codec: str | None,
+        matrix: Matrix,
     ) -> None:
         self._spec = spec
+        self._matrix = matrix
         self._log = log
         self._part_seconds = config.log.part_seconds
         self._rate = spec.video.frame_rate
@@ -69,11 +84,12 @@ class Output:
         self._transcoder: Transcoder | None = None
         self._pictures = 0
         self._needs_description = False
+        self._vp9 = codec == "vp9"
         if codec is None or wanted.video is None:
             self._open(None)
         elif codec != wanted.video:
             encoder = VideoEncoder(spec.video, config.encoder, config.log.part_seconds, wanted.video)
-            self._transcoder = Transcoder(codec, encoder)
+            self._transcoder = Transcoder(codec, encoder, matrix)
             self._open(encoder.track)
         elif codec == "h264":
             self._needs_description = True
@@ -84,17 +100,17 @@ class Output:
         """The decoder's configuration of the pictures that follow."""
         if self._needs_description:
             self._needs_description = False
-            self._open(self._track("h264", data))
+            self._open(self._track("h264", avcc_marked(data, self._matrix)))
 
     def picture(self, n: int, key: bool, data: bytes) -> None:
         """Encoded picture number `n` since the beginning."""
         if self._writer is None:
             raise Lost("The browser encodes pictures without saying how.")
         self._pictures = n + 1
-        if self._transcoder is None:
-            self._writer.video(data, self._first + n, key)
-        else:
+        if self._transcoder is not None:
             self._put(self._transcoder.picture(self._first + n, data))
+        else:
+            self._writer.video(vp9_marked(data, self._matrix) if self._vp9 and key else data, self._first + n, key)
 
     def sound(self, seconds: float, sample_rate: int, channels: int, planes: bytes) -> None:
         """Planes of float32."""
@@ -119,7 +135,7 @@ class Output:
 
     def _track(self, codec: Literal["h264", "vp9"], extradata: bytes) -> VideoTrack:
         video = self._spec.video
-        return VideoTrack(codec, video.width, video.height, video.frame_rate, extradata)
+        return VideoTrack(codec, video.width, video.height, video.frame_rate, extradata, h273(self._matrix))
 
     def _open(self, video: VideoTrack | None) -> None:
         self._writer = CmafWriter(

@@ -21,6 +21,7 @@ from recorders.recorder import EndReason
 from recorders.spec import PageSpec, RecordingSpec
 from recorders.web.browser import Browser
 from recorders.web.codecs import codec_name, configurations
+from recorders.web.colour import Matrix
 from recorders.web.link import Link
 from recorders.web.page import Loaded, load
 from recorders.web.sink import Sink
@@ -129,7 +130,8 @@ class WebRecorder:
         finally:
             await _cancel(prepared, *([loaded] if loaded else []))
         began = time.time() - (time.monotonic() - begun["monotonic"])
-        sink.begin(self._make_output(began, codec_name(ready["codec"]) if ready["codec"] else None))
+        codec = codec_name(ready["codec"]) if ready["codec"] else None
+        sink.begin(self._make_output(began, codec, ready["matrix"] or "bt709"))
         self._first_frame_at = began
         self._phase = "recording"
 
@@ -160,14 +162,14 @@ class WebRecorder:
 
         return SegmentLog(Path(self._spec.folder), self._spec.prefix, self._spec.attempt)
 
-    def _make_output(self, began: float, codec: str | None) -> Callable[[], Output]:
+    def _make_output(self, began: float, codec: str | None, matrix: Matrix) -> Callable[[], Output]:
         assert self._log is not None
         log = self._log
 
         def make() -> Output:
             from recorders.web.output import Output
 
-            return Output(self._spec, self._config, log, began, codec)
+            return Output(self._spec, self._config, log, began, codec, matrix)
 
         return make
 

@@ -19,6 +19,7 @@ import av
 import numpy as np
 import psutil
 import pytest
+from av.video.reformatter import Colorspace
 
 from recorders.config import LogConfig, RecorderConfig, WebConfig
 from recorders.errors import Lost, RecorderError, Refused
@@ -31,6 +32,7 @@ from tests.oracle.analyse import analyse
 from tests.oracle.page import serve_page
 
 CONFIG = RecorderConfig(log=LogConfig(part_seconds=1.0))
+_BT709, _SMPTE170M = 1, 6
 Picture = np.ndarray[Any, np.dtype[np.uint8]]
 
 
@@ -80,9 +82,15 @@ def record(spec: RecordingSpec, seconds: float, config: RecorderConfig = CONFIG)
 
 
 def pictures(path: Path) -> list[Picture]:
-    """All pictures, as RGB."""
+    """All pictures, as RGB by the matrix that they are marked with."""
+    found: list[Picture] = []
     with av.open(str(path)) as container:
-        return [np.asarray(frame.to_ndarray(format="rgb24"), np.uint8) for frame in container.decode(video=0)]
+        for frame in container.decode(video=0):
+            matrix = Colorspace.ITU709 if frame.colorspace == _BT709 else Colorspace.ITU601
+            assert frame.colorspace in (_BT709, _SMPTE170M)
+            picture = frame.reformat(format="rgb24", src_colorspace=matrix)
+            found.append(np.asarray(picture.to_ndarray(), np.uint8))
+    return found
 
 
 def failure(spec: RecordingSpec, config: RecorderConfig = CONFIG) -> RecorderError:
