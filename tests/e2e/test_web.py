@@ -57,9 +57,11 @@ async def until(condition: Callable[[], bool], timeout: float = 20.0) -> None:
 
 
 @asynccontextmanager
-async def recording(spec: RecordingSpec, config: RecorderConfig = CONFIG) -> AsyncIterator[WebRecorder]:
+async def recording(
+    spec: RecordingSpec, config: RecorderConfig = CONFIG, kind: type[WebRecorder] = WebRecorder
+) -> AsyncIterator[WebRecorder]:
     """A recorder that records; stopped at the end."""
-    recorder = WebRecorder(spec, config)
+    recorder = kind(spec, config)
     task = asyncio.create_task(recorder.run())
     await until(lambda: task.done() or recorder.progress().phase == "recording")
     if not task.done():
@@ -68,11 +70,13 @@ async def recording(spec: RecordingSpec, config: RecorderConfig = CONFIG) -> Asy
     assert await asyncio.wait_for(task, 15) == "user_stop"
 
 
-def record(spec: RecordingSpec, seconds: float, config: RecorderConfig = CONFIG) -> Progress:
+def record(
+    spec: RecordingSpec, seconds: float, config: RecorderConfig = CONFIG, kind: type[WebRecorder] = WebRecorder
+) -> Progress:
     """Record so long, and finish the files."""
 
     async def run() -> Progress:
-        async with recording(spec, config) as recorder:
+        async with recording(spec, config, kind) as recorder:
             await asyncio.sleep(seconds)
         return recorder.progress()
 
@@ -230,6 +234,23 @@ def test_other_formats(tmp_path: Path, format: Format, codecs: tuple[str | None,
         assert (video, container.streams.audio[0].codec_context.name.removeprefix("lib")) == codecs
         assert float(container.duration or 0) / 1_000_000 == pytest.approx(2.5, abs=0.5)
         assert sum(1 for _ in container.decode(audio=0)) > 80
+
+
+class _WithoutH264(WebRecorder):
+    """As in a browser that was built without H.264."""
+
+    def _options(self) -> dict[str, Any]:
+        options = super()._options()
+        return {**options, "configs": [c for c in options["configs"] if not c["codec"].startswith("avc1")]}
+
+
+def test_a_browser_without_h264(tmp_path: Path, pages: str) -> None:
+    progress = record(spec(tmp_path, f"{pages}/rude"), 2, kind=_WithoutH264)
+    found = pictures(tmp_path / "recording.m3u8")
+    assert len(found) == progress.counters["frames"] >= 60
+    assert np.allclose(found[0][180, 320], (0, 0x88, 0), atol=12)
+    with av.open(str(tmp_path / "recording.m3u8")) as container:
+        assert container.streams.video[0].codec_context.name == "h264"
 
 
 def test_kill_9_leaves_no_browser(tmp_path: Path, pages: str) -> None:

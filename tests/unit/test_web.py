@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import urllib.error
 import urllib.request
+from fractions import Fraction
+from typing import Any
 
+import av
 import numpy as np
 import pytest
 from websockets.asyncio.client import connect
@@ -14,6 +18,7 @@ from websockets.exceptions import InvalidStatus
 from recorders.errors import Lost, RecorderError, Refused
 from recorders.spec import VideoSpec
 from recorders.web.codecs import avc_level, codec_name, configurations
+from recorders.web.colour import avcc_marked, vp9_marked
 from recorders.web.link import Link
 from recorders.web.page import http_failure, network_failure
 from recorders.web.sound import Samples, Sound
@@ -156,3 +161,53 @@ def test_the_link_lets_in_nobody_but_its_own_page_and_that_once() -> None:
             await link.close()
 
     asyncio.run(run())
+
+
+def green_h264(vui: bool) -> tuple[bytes, bytes]:
+    """avcC and one keyframe of a stream; with `vui` it is marked as BT.709."""
+    stream = io.BytesIO()
+    with av.open(stream, "w", format="mp4") as container:
+        video = container.add_stream("libx264", rate=30)
+        video.width, video.height, video.pix_fmt = 64, 64, "yuv420p"
+        context: Any = video.codec_context
+        if vui:
+            context.colorspace, context.color_primaries, context.color_trc, context.color_range = 1, 1, 1, 1
+        context.options = {"x264-params": "nal-hrd=vbr:vbv-maxrate=1000:vbv-bufsize=1000"}
+        container.mux(video.encode(av.VideoFrame(64, 64, "yuv420p")))
+        container.mux(video.encode(None))
+    stream.seek(0)
+    with av.open(stream, "r") as container:
+        packet = next(container.demux(video=0))
+        return bytes(container.streams.video[0].codec_context.extradata or b""), bytes(packet)
+
+
+def matrix_of(codec: str, extradata: bytes, data: bytes) -> int:
+    decoder: Any = av.CodecContext.create(codec, "r")
+    if extradata:
+        decoder.extradata = extradata
+    return int(next(iter([*decoder.decode(av.Packet(data)), *decoder.decode(None)])).colorspace)
+
+
+def test_h264_is_marked_with_the_matrix_it_has() -> None:
+    avcc, data = green_h264(vui=True)
+    assert matrix_of("h264", avcc, data) == 1
+    assert matrix_of("h264", avcc_marked(avcc, "bt601"), data) == 6
+    assert avcc_marked(avcc_marked(avcc, "bt601"), "bt709") == avcc
+    assert avcc_marked(avcc, "bt709") == avcc
+
+
+def test_h264_that_is_not_marked_is_left_alone() -> None:
+    avcc, _ = green_h264(vui=False)
+    assert avcc_marked(avcc, "bt601") == avcc
+    assert avcc_marked(avcc[:12], "bt601") == avcc[:12]
+
+
+def test_vp9_keyframes_are_marked_and_nothing_else() -> None:
+    encoder: Any = av.CodecContext.create("libvpx-vp9", "w")
+    encoder.width, encoder.height, encoder.pix_fmt, encoder.time_base = 64, 64, "yuv420p", Fraction(1, 30)
+    encoder.colorspace, encoder.options = 1, {"lag-in-frames": "0", "deadline": "realtime"}
+    key, delta = (bytes(encoder.encode(av.VideoFrame(64, 64, "yuv420p"))[0]) for _ in range(2))
+    assert matrix_of("vp9", b"", key) == 1
+    assert matrix_of("vp9", b"", vp9_marked(key, "bt601")) in (5, 6)
+    assert vp9_marked(key, "bt709") == key
+    assert vp9_marked(delta, "bt601") == delta
