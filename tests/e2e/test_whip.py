@@ -69,19 +69,18 @@ def test_three_users_come_and_go(tmp_path: Path) -> None:
         def there(n: int) -> bool:
             return recording.progress().counters["participants"] == n
 
-        async with serving(recording) as url:
-            async with AsyncExitStack() as all_the_time, AsyncExitStack() as for_a_while:
-                await all_the_time.enter_async_context(publisher(f"{url}user1", clips[0]))
-                await for_a_while.enter_async_context(publisher(f"{url}user2", clips[1]))
-                await until(lambda: there(2))
-                await asyncio.sleep(4)
-                await all_the_time.enter_async_context(publisher(f"{url}user3", clips[2]))
-                await until(lambda: there(3))
-                await asyncio.sleep(4.5)
-                await for_a_while.aclose()
-                await asyncio.sleep(4)
-                recording.stop()
-                await until(lambda: recording.progress().phase == "closed")
+        async with serving(recording) as url, AsyncExitStack() as all_the_time, AsyncExitStack() as for_a_while:
+            await all_the_time.enter_async_context(publisher(f"{url}user1", clips[0]))
+            await for_a_while.enter_async_context(publisher(f"{url}user2", clips[1]))
+            await until(lambda: there(2))
+            await asyncio.sleep(4)
+            await all_the_time.enter_async_context(publisher(f"{url}user3", clips[2]))
+            await until(lambda: there(3))
+            await asyncio.sleep(4.5)
+            await for_a_while.aclose()
+            await asyncio.sleep(4)
+            recording.stop()
+            await until(lambda: recording.progress().phase == "closed")
 
     asyncio.run(record())
     finish(tmp_path, "rec", "hls")
@@ -106,15 +105,14 @@ def test_a_second_publisher_takes_the_place_of_the_first(tmp_path: Path) -> None
     recording = recorder(tmp_path, ice_address="127.0.0.1")
 
     async def record() -> None:
-        async with serving(recording) as url:
-            async with publisher(f"{url}guest", clips[0]) as first:
-                await until(lambda: recording.progress().counters["participants"] == 1)
+        async with serving(recording) as url, publisher(f"{url}guest", clips[0]) as first:
+            await until(lambda: recording.progress().counters["participants"] == 1)
+            await asyncio.sleep(4)
+            async with publisher(f"{url}guest", clips[1]):
+                await until(lambda: recording.progress().counters["participants"] == 2)
                 await asyncio.sleep(4)
-                async with publisher(f"{url}guest", clips[1]):
-                    await until(lambda: recording.progress().counters["participants"] == 2)
-                    await asyncio.sleep(4)
-                    assert first.poll() != 0, "its session is over, whether it has seen that or not"
-                    recording.stop()
+                assert first.poll() != 0, "its session is over, whether it has seen that or not"
+                recording.stop()
 
     asyncio.run(record())
     finish(tmp_path, "rec", "hls")

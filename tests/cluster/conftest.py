@@ -1,0 +1,27 @@
+"""One service for all tests of this folder: starting it takes longer than most of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.cluster.service import ENQUEUED_S, STOP_S, App, Service, command, free_port, running
+
+
+@pytest.fixture(scope="session")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    settings = {"EGRESS_LIMITS__ENQUEUED_S": str(ENQUEUED_S), "EGRESS_LIMITS__STOP_S": str(STOP_S)}
+    with running(command(), tmp_path_factory.mktemp("service"), free_port(), settings) as started:
+        yield started
+
+
+@pytest.fixture
+def app(service: Service, request: pytest.FixtureRequest) -> Iterator[App]:
+    """The API for an app of the test's own; what it left running is stopped."""
+    mine = service.app(request.node.name.translate({ord("["): "-", ord("]"): None})[:64])
+    yield mine
+    listing = service.http.get(f"/egress/v1/{mine.name}/tasks", params={"limit": 500}).json()
+    for task in listing["tasks"]:
+        if task["state"] in ("ENQUEUED", "PROCESSING"):
+            mine.stop(task["task_id"])
