@@ -38,7 +38,7 @@ def main() -> int:
     from ray import serve
 
     logging.getLogger("ray").setLevel(logging.WARNING)
-    ray.init(address="local", log_to_driver=False, dashboard_host="127.0.0.1", _node_ip_address="127.0.0.1")
+    context = ray.init(address="local", log_to_driver=False, dashboard_host="127.0.0.1", _node_ip_address="127.0.0.1")
     ended = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):  # after Ray, which sets handlers of its own
         signal.signal(number, lambda *_: ended.set())
@@ -46,7 +46,8 @@ def main() -> int:
         serve.start(http_options={"host": settings.http.host, "port": settings.http.port})
         serve.run(build(args), name="egress", route_prefix="/", logging_config={"enable_access_log": False})
         host, port = settings.http.host, settings.http.port
-        print(f"egress-ray is ready at http://{host}:{port} (docs at /docs); Ray's dashboard: http://127.0.0.1:8265")
+        print(f"egress-ray is ready at http://{host}:{port} (docs at /docs)")
+        print(f"Ray's dashboard: http://{context.dashboard_url}")
         print(f"Recordings are kept in {settings.data_path}. Ctrl-C ends the service.", flush=True)
         ended.wait()
         print("Ending", flush=True)

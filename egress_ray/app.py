@@ -3,58 +3,71 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Awaitable
 from typing import Any
 
 import ray
 from fastapi import FastAPI
 from ray import serve
-from ray.exceptions import RayActorError, RayTaskError
+from ray.exceptions import ActorDiedError, RayActorError, RayTaskError
 from ray.serve import Application
 
 from egress_ray.api.app import create_app
 from egress_ray.loopback import close_replica_port
-from egress_ray.manager.client import get_manager
+from egress_ray.manager.client import get_manager, present_manager
 from egress_ray.names import ON_HEAD
 from egress_ray.recording.job import Publication
 from egress_ray.secrets import open_vault
-from egress_ray.settings import load
+from egress_ray.settings import Settings, load
 from egress_ray.tasks import Manager, NewTask, Page, RequestConflict, State, Task
 
 _CALLS_AT_ONCE = 1000
 
 
 class ManagerClient:
-    """`egress_ray.tasks.Manager` by calls to the actor."""
+    """`egress_ray.tasks.Manager` by calls to the actor, whichever holds the name."""
 
-    def __init__(self, handle: Any) -> None:
-        # Nothing of these many short calls is worth a row in the dashboard.
+    def __init__(self, handle: Any, settings: Settings) -> None:
         self._handle = handle
+        self._settings = settings
 
     async def start(self, new: NewTask) -> Task | RequestConflict:
-        answer: Task | RequestConflict = await self._handle.start.options(enable_task_events=False).remote(new)
+        answer: Task | RequestConflict = await self._call("start", new)
         return answer
 
     async def stop(self, app_id: str, task_id: str) -> tuple[Task, bool] | None:
-        answer: tuple[Task, bool] | None = await self._handle.stop.remote(app_id, task_id)
+        answer: tuple[Task, bool] | None = await self._call("stop", app_id, task_id)
         return answer
 
     async def task(self, app_id: str, task_id: str) -> Task | None:
-        answer: Task | None = await self._handle.task.options(enable_task_events=False).remote(app_id, task_id)
+        answer: Task | None = await self._call("task", app_id, task_id)
         return answer
 
     async def tasks(self, app_id: str, state: State | None, cmd: str | None, limit: int, cursor: str | None) -> Page:
-        answer: Page = await self._handle.tasks.remote(app_id, state, cmd, limit, cursor)
+        answer: Page = await self._call("tasks", app_id, state, cmd, limit, cursor)
         return answer
 
     async def recording_of(self, app_id: str, channel: str) -> str | None:
-        answer: str | None = await self._handle.recording_of.remote(app_id, channel)
+        answer: str | None = await self._call("recording_of", app_id, channel)
         return answer
 
     async def version(self) -> str:
-        return str(await self._handle.version.remote())
+        return str(await self._call("version"))
 
     async def ready(self) -> None:
-        await self._handle.ready.options(enable_task_events=False).remote()
+        await self._call("ready")
+
+    async def _call(self, method: str, *args: Any) -> Any:
+        try:
+            return await self._remote(method, *args)
+        except ActorDiedError:  # another version has taken its place, or it was killed by hand
+            self._handle = present_manager(self._settings)
+            return await self._remote(method, *args)
+
+    def _remote(self, method: str, *args: Any) -> Awaitable[Any]:
+        # Nothing of these many short calls is worth a row in the dashboard.
+        call: Awaitable[Any] = getattr(self._handle, method).options(enable_task_events=False).remote(*args)
+        return call
 
 
 class RayGateway:
@@ -98,7 +111,7 @@ class Api:
 
     async def __serve_build_asgi_app__(self) -> FastAPI:
         settings = load(self._args)
-        manager = ManagerClient(await get_manager(settings))
+        manager = ManagerClient(await get_manager(settings), settings)
         vault = open_vault(settings.secret_key, settings.data_path)
         return create_app(settings, RayGateway(manager, settings.namespace), vault)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from fastapi import APIRouter
 from starlette.concurrency import run_in_threadpool
@@ -27,16 +28,15 @@ MEDIA_TYPES = {
 _PLAYERS = {"Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": "Content-Length, Content-Range"}
 
 
-@router.api_route(
-    "/{name:path}",
-    methods=["GET", "HEAD"],
-    response_class=FileResponse,
-    responses={
-        **documented(400, 404),
-        206: {"description": "The range asked for."},
-        416: {"description": "No such range."},
-    },
-)
+_RESPONSES: dict[int | str, dict[str, Any]] = {
+    **documented(400, 404),
+    206: {"description": "The range asked for."},
+    416: {"description": "No such range."},
+}
+
+
+@router.head("/{name:path}", response_class=FileResponse, responses=_RESPONSES)
+@router.get("/{name:path}", response_class=FileResponse, responses=_RESPONSES)
 async def file(app_id: AppId, task_id: TaskId, name: str, settings: WithSettings) -> Response:
     """A file of a task, whole or a range of it. A playlist may change while the task records."""
     folder = task_folder(settings.data_path, app_id, task_id)

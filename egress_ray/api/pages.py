@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 from urllib.parse import quote
 
 from fastapi import APIRouter
-from starlette.responses import HTMLResponse, JSONResponse
+from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from egress_ray.api.context import AppId, TaskId, WithGateway, documented
 from egress_ray.api.managers import bounded
@@ -47,7 +47,11 @@ async def index() -> HTMLResponse:
     )
 
 
-@router.get("/play/{app_id}/{task_id}", response_class=HTMLResponse, responses=documented(400, 404, 503))
+@router.get(
+    "/play/{app_id}/{task_id}",
+    response_class=Response,
+    responses={200: {"content": {"text/html": {"schema": {"type": "string"}}}}, **documented(400, 404, 503)},
+)
 async def play(app_id: AppId, task_id: TaskId, gateway: WithGateway) -> HTMLResponse:
     """A page that plays a recording, while it is made, too (in browsers that play HLS by themselves)."""
     task = await find(gateway, app_id, task_id)

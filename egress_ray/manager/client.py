@@ -20,10 +20,9 @@ _CALLS_AT_ONCE = 10_000
 
 async def get_manager(settings: Settings) -> Any:
     """The handle of the task manager. Raises RayActorError when it cannot be had."""
-    args = settings.without_secrets()
-    wanted = code_version(args)
+    wanted = code_version(settings.without_secrets())
     for left in reversed(range(_TRIES)):
-        handle = _get_or_create(args, settings.namespace)
+        handle = present_manager(settings)
         try:
             if await handle.version.remote() == wanted:
                 return handle
@@ -36,12 +35,13 @@ async def get_manager(settings: Settings) -> Any:
     raise TimeoutError("The task manager of another version could not be replaced.")
 
 
-def _get_or_create(args: dict[str, Any], namespace: str) -> Any:
+def present_manager(settings: Settings) -> Any:
+    """The handle of the task manager of whichever version; one of this version is made when there is none."""
     return (
         ray.remote(TaskManager)
         .options(
             name=MANAGER,
-            namespace=namespace,
+            namespace=settings.namespace,
             lifetime="detached",
             get_if_exists=True,
             max_restarts=-1,
@@ -50,5 +50,5 @@ def _get_or_create(args: dict[str, Any], namespace: str) -> Any:
             resources=ON_HEAD,
             max_concurrency=_CALLS_AT_ONCE,
         )
-        .remote(args)
+        .remote(settings.without_secrets())
     )

@@ -1,0 +1,29 @@
+"""A manager of another version takes over: recordings go on, and replicas that knew the former find it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from tests.cluster.service import ROOT, App, native, until
+
+
+def test_a_manager_of_other_settings_takes_over_in_order(app: App) -> None:
+    service = app.service
+    task = app.record(native())
+    recorder = service.recorder(task)
+    (former,) = service.processes("ray::TaskManager")
+    (gcs,) = [each for each in service.descendants() if each.name() == "gcs_server"]
+    port = next(each.laddr.port for each in gcs.net_connections("tcp") if each.status == "LISTEN")
+    command = [sys.executable, "-m", "tests.cluster.redeploy", f"127.0.0.1:{port}", str(service.data)]
+    subprocess.run(command, cwd=ROOT, check=True, timeout=60)
+    until(lambda: not former.is_running(), 5, lambda: "the former manager is still there")
+
+    assert app.status(task)["state"] == "PROCESSING"
+    parts = len(list(app.folder(task).glob("*.m4s")))
+    until(lambda: len(list(app.folder(task).glob("*.m4s"))) > parts, 15, lambda: "no new parts")
+    assert recorder.is_running()
+    app.stop(task)
+    assert app.wait(task, "STOPPED")["reason"] == "user_stop"
+    (now,) = service.processes("ray::TaskManager")
+    assert now.pid != former.pid
