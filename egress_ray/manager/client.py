@@ -8,7 +8,7 @@ from typing import Any
 import ray
 from ray.exceptions import RayActorError
 
-from egress_ray.manager.manager import TaskManager
+from egress_ray.manager.actor import TaskManager
 from egress_ray.manager.version import code_version
 from egress_ray.names import MANAGER, ON_HEAD
 from egress_ray.settings import Settings

@@ -14,7 +14,6 @@ import ray
 from egress_ray.names import MANAGER
 from egress_ray.recording.job import Job, Outcome, Publication, Renewal
 from recorders.errors import Fenced, RecorderError
-from recorders.log.finish import finish
 from recorders.progress import Progress
 from recorders.recorder import Recorder, build
 from recorders.sources.base import Ingest
@@ -70,6 +69,8 @@ class Recording:
 
     @staticmethod
     async def _finished(job: Job, outcome: Outcome) -> Outcome:
+        from recorders.log.finish import finish  # not while the recording starts: it takes a while to load
+
         spec = job.spec
         done = await asyncio.to_thread(finish, Path(spec.folder), spec.prefix, spec.format)
         return Outcome(outcome.kind, outcome.reason, outcome.error, done.files, done.seconds)

@@ -7,9 +7,10 @@ times `t` are local `time.monotonic()` seconds of capture, on one base for both 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
-import av
+if TYPE_CHECKING:
+    import av
 
 Kind = Literal["audio", "video"]
 VideoCodec = Literal["h264", "vp8", "vp9", "hevc", "av1", "mpeg4", "mpeg2video", "mjpeg"]

@@ -203,7 +203,10 @@ class Pictures {
   }
 }
 
-/** Sound to the recorder: u8 AUDIO, u8 channels, u16 0, u32 Hz, f64 seconds since the origin, planes of f32. */
+/**
+ * Sound to the recorder: u8 AUDIO, u8 channels, u16 0, u32 Hz, f64 seconds since the origin, u32 samples, planes of
+ * i16, which are left out for silence.
+ */
 class Sound {
   constructor() {
     this.origin = undefined;
@@ -214,6 +217,7 @@ class Sound {
   reset() {
     this.blocks = [];
     this.samples = 0;
+    this.silent = true;
   }
 
   begin(origin) {
@@ -225,8 +229,8 @@ class Sound {
     const { numberOfFrames: samples, numberOfChannels: channels, sampleRate } = data;
     const planes = [];
     for (let planeIndex = 0; planeIndex < channels; planeIndex++) {
-      const plane = new Float32Array(samples);
-      data.copyTo(plane, { planeIndex, format: "f32-planar" });
+      const plane = new Int16Array(samples);
+      data.copyTo(plane, { planeIndex, format: "s16-planar" });
       planes.push(plane);
     }
     const block = { time, samples, channels, sampleRate, planes };
@@ -241,27 +245,31 @@ class Sound {
     if (!this.samples) Object.assign(this, { start: time, channels, sampleRate });
     this.blocks.push(planes);
     this.samples += samples;
+    this.silent &&= planes.every((plane) => plane.every((sample) => sample === 0));
     if ((this.samples / sampleRate) * 1000 >= AUDIO_BATCH_MS) this.flush();
   }
 
   flush() {
     if (!this.samples) return;
-    const message = new ArrayBuffer(16 + 4 * this.channels * this.samples);
+    const message = new ArrayBuffer(20 + (this.silent ? 0 : 2 * this.channels * this.samples));
     const header = new DataView(message);
     header.setUint8(0, AUDIO);
     header.setUint8(1, this.channels);
     header.setUint32(4, this.sampleRate, true);
     header.setFloat64(8, (this.start - this.origin) / 1000, true);
-    const payload = new Float32Array(message, 16);
-    for (let channel = 0; channel < this.channels; channel++) {
-      let at = channel * this.samples;
+    header.setUint32(16, this.samples, true);
+    if (!this.silent) this.fill(new Int16Array(message, 20));
+    socket.send(message);
+    this.reset();
+  }
+
+  fill(payload) {
+    for (let channel = 0, at = 0; channel < this.channels; channel++) {
       for (const planes of this.blocks) {
         payload.set(planes[channel], at);
         at += planes[channel].length;
       }
     }
-    socket.send(message);
-    this.reset();
   }
 }
 
@@ -312,7 +320,10 @@ async function supported(configs) {
 async function start(options) {
   try {
     const choice = options.configs.length ? supported(options.configs) : null;
+    const controller = new CaptureController();
+    controller.setFocusBehavior("no-focus-change");
     const stream = await navigator.mediaDevices.getDisplayMedia({
+      controller,
       video: { width: options.width, height: options.height, frameRate: options.frameRate },
       audio: {
         echoCancellation: false,
@@ -357,7 +368,7 @@ async function record(stream, config, options) {
     if (slots) setInterval(() => slots.fill(performance.now() - HOLD_MS), TICK_MS);
     setInterval(status, STATUS_MS);
   };
-  const status = () => 
+  const status = () =>
     tell("status", {
       seconds: (performance.now() - sound.origin) / 1000,
       counters: slots && { ...slots.counters, frames_lost: pictures.lost },

@@ -43,7 +43,7 @@ class Receiver(Protocol):
         ...
 
     def sound(self, seconds: float, sample_rate: int, channels: int, planes: bytes) -> None:
-        """Planes of float32, the first sample `seconds` after the beginning."""
+        """Planes of int16, the first sample `seconds` after the beginning."""
         ...
 
     def status(self, seconds: float, counters: dict[str, int]) -> None:
@@ -149,8 +149,9 @@ class Link:
             _, key, n = struct.unpack_from("<BBxxI", message)
             self._receiver.picture(n, bool(key), message[8:])
         elif message[0] == _SOUND:
-            _, channels, sample_rate, seconds = struct.unpack_from("<BBxxId", message)
-            self._receiver.sound(seconds, sample_rate, channels, message[16:])
+            _, channels, sample_rate, seconds, samples = struct.unpack_from("<BBxxIdI", message)
+            planes = message[20:] or bytes(2 * channels * samples)  # silence is not sent
+            self._receiver.sound(seconds, sample_rate, channels, planes)
 
     async def _message(self, connection: ServerConnection, message: dict[str, Any]) -> None:
         match message["type"]:

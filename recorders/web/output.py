@@ -113,8 +113,9 @@ class Output:
             self._writer.video(vp9_marked(data, self._matrix) if self._vp9 and key else data, self._first + n, key)
 
     def sound(self, seconds: float, sample_rate: int, channels: int, planes: bytes) -> None:
-        """Planes of float32."""
-        self._encode(self._sound.add(seconds, sample_rate, np.frombuffer(planes, np.float32).reshape(channels, -1)))
+        """Planes of int16."""
+        samples = np.frombuffer(planes, np.int16).reshape(channels, -1) * np.float32(1 / 32768)
+        self._encode(self._sound.add(seconds, sample_rate, samples))
 
     def elapsed(self, seconds: float) -> None:
         """So much time has passed since the beginning: sound that should be here by now is silence."""

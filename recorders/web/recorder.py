@@ -110,12 +110,12 @@ class WebRecorder:
     async def _start(self, link: Link, browser: Browser, sink: Sink) -> None:
         """From nothing to the first picture in the browser's encoder."""
         web = self._config.web
-        prepared = asyncio.create_task(asyncio.to_thread(self._prepare))
+        prepared = asyncio.create_task(self._prepare(browser))
         loaded: asyncio.Task[Loaded] | None = None
         try:
             try:
                 async with asyncio.timeout(web.launch_timeout_s):
-                    address, _ = await asyncio.gather(link.open(), browser.launch())
+                    _, address = await asyncio.gather(browser.launch(), link.open())
                     subject, own = await asyncio.gather(browser.subject(), browser.recorder(address))
                     await own.evaluate("options => { start(options) }", self._options())
                     await _unless(browser.lost, link.expect("selected"))
@@ -156,11 +156,16 @@ class WebRecorder:
         except (TimeoutError, RecorderError):
             return None
 
-    def _prepare(self) -> SegmentLog:
-        """What takes time and does not need the browser."""
-        import recorders.web.output  # noqa: F401
+    async def _prepare(self, browser: Browser) -> SegmentLog:
+        """What takes time and does not need the browser: while it starts, once the processor is free for it."""
 
-        return SegmentLog(Path(self._spec.folder), self._spec.prefix, self._spec.attempt)
+        def prepare() -> SegmentLog:
+            import recorders.web.output  # noqa: F401
+
+            return SegmentLog(Path(self._spec.folder), self._spec.prefix, self._spec.attempt)
+
+        await browser.driver_up.wait()
+        return await asyncio.to_thread(prepare)
 
     def _make_output(self, began: float, codec: str | None, matrix: Matrix) -> Callable[[], Output]:
         assert self._log is not None

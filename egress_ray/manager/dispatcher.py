@@ -1,12 +1,11 @@
-"""The task manager: the one actor that decides what happens to a task. Each open task has a driver (`driver`)."""
+"""What happens to tasks: accepts, stops, finds and recovers them. Each open task has a driver (`driver`)."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import time
-from collections.abc import Coroutine
-from typing import Any, TypeVar
+from typing import Any
 
 from egress_ray.manager.driver import Driver
 from egress_ray.manager.office import Office
@@ -20,15 +19,13 @@ from egress_ray.store.rows import Entry, Key
 from egress_ray.store.store import TaskStore
 from egress_ray.tasks import NewTask, Page, RequestConflict, State, Task
 
-T = TypeVar("T")
 log = logging.getLogger("egress_ray.manager")
 
 
-class TaskManager:
-    """See `egress_ray.tasks.Manager`. `args` are the settings without secrets; those come from the environment.
+class Dispatcher:
+    """The work of the task manager. `args` are the settings without secrets; those come from the environment.
 
-    Every public method does its work in a task of the manager's own, so that a caller that goes away cancels
-    nothing half-way; every one may be called again with the same effect.
+    Every public method may be called again with the same effect, and must not be cancelled half-way.
     """
 
     def __init__(self, args: dict[str, Any]) -> None:
@@ -37,7 +34,6 @@ class TaskManager:
         self._office = Office(settings, store, open_vault(settings.secret_key, settings.data_path))
         self._store = store
         self._drivers: dict[Key, Driver] = {}
-        self._running: set[asyncio.Task[Any]] = set()
         self._version = code_version(args)
         self._accepting = True
         self._recovered = asyncio.get_event_loop().create_task(self._recover())
@@ -49,9 +45,6 @@ class TaskManager:
 
     async def start(self, new: NewTask) -> Task | RequestConflict:
         """Accept a task durably, or answer with the one that has this request id already."""
-        return await self._own(self._start(new))
-
-    async def _start(self, new: NewTask) -> Task | RequestConflict:
         if not self._accepting:
             raise RuntimeError("This task manager is being replaced.")
         token = self._office.vault.encrypt(new.access_token) if new.access_token is not None else None
@@ -64,9 +57,7 @@ class TaskManager:
 
     async def stop(self, app_id: str, task_id: str) -> tuple[Task, bool] | None:
         """Ask for a stop. The task, and whether it had ended before; None when this app has no such task."""
-        return await self._own(self._stop(Key(app_id, task_id)))
-
-    async def _stop(self, key: Key) -> tuple[Task, bool] | None:
+        key = Key(app_id, task_id)
         changed = await self._store.run(
             lambda connection: rows.move(
                 connection, key, Event.STOP_ASKED, time.time(), action="stop", reason="user_stop"
@@ -102,7 +93,8 @@ class TaskManager:
         driver = self._drivers.get(Key(renewal.app_id, renewal.task_id))
         return driver is not None and driver.renewed(renewal)
 
-    async def version(self) -> str:
+    @property
+    def version(self) -> str:
         """The code and settings that this manager runs."""
         return self._version
 
@@ -111,16 +103,14 @@ class TaskManager:
         await asyncio.shield(self._recovered)
         await self._store.run(lambda connection: None)
 
-    async def retire(self) -> None:
-        """Accept nothing more and finish what is under way in the store; then this actor may be killed.
-
-        Recordings go on; the next manager takes them up.
-        """
+    def retire(self) -> None:
+        """Accept nothing more, and leave the open tasks as they are."""
         self._accepting = False
         for driver in self._drivers.values():
             driver.cancel()
-        if self._running:
-            await asyncio.wait(self._running, timeout=5)
+
+    async def close(self) -> None:
+        """Close the store."""
         await asyncio.to_thread(self._store.close)
 
     def _drive(self, entry: Entry) -> None:
@@ -134,9 +124,3 @@ class TaskManager:
         """A task with the files that its recorder told of since the store was written."""
         driver = self._drivers.get(entry.key)
         return entry.task if driver is None else driver.with_files(entry.task)
-
-    async def _own(self, work: Coroutine[Any, Any, T]) -> T:
-        task = asyncio.create_task(work)
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
-        return await asyncio.shield(task)
