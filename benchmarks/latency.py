@@ -62,7 +62,7 @@ def run(quick: bool) -> list[Table]:
 def _measure(running: Service, payload: Mapping[str, Any]) -> Times:
     asked = time.time()
     task = running.start(payload)
-    _wait_for(running, task, "bench_1_init.mp4")  # written with the first picture
+    _wait_for(running, task, "bench_1_init.mp4", every=0.25)  # written with the first picture
     time.sleep(_RECORDED_S)
     stopped = time.monotonic()
     running.stop(task)
@@ -74,14 +74,14 @@ def _measure(running: Service, payload: Mapping[str, Any]) -> Times:
     return Times(first, first + _first_seen(task_folder(running.data, "bench", task) / "bench.m3u8"), playable)
 
 
-def _wait_for(running: Service, task: str, name: str, holding: bytes = b"") -> bytes:
-    """A file of the task as soon as the files endpoint has it with these bytes in it."""
+def _wait_for(running: Service, task: str, name: str, holding: bytes = b"", every: float = 0.02) -> bytes:
+    """A file of the task as soon as the files endpoint, asked that often, has it with these bytes in it."""
     limit = time.monotonic() + _LIMIT_S
     while time.monotonic() < limit:
         reply = running.http.get(f"/egress/v1/bench/tasks/{task}/files/{name}")
         if reply.status_code == httpx.codes.OK and holding in reply.content:
             return reply.content
-        time.sleep(0.02)
+        time.sleep(every)
     raise TimeoutError(f"Task {task} has no {name} within {_LIMIT_S:.0f} s: {running.status(task)}")
 
 

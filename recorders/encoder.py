@@ -81,6 +81,10 @@ class VideoEncoder:
         return [(bytes(packet), packet.pts or 0, packet.is_keyframe) for packet in packets]
 
 
+# FFmpeg's fast AAC coder takes half the time of its default, and is as good from so many kbit/s a channel on.
+_AAC_FAST_KBPS = 64
+
+
 class AudioEncoder:
     """PCM in, packets out; a packet's sample index is true: decoded, it begins with that sample of the input.
 
@@ -101,6 +105,8 @@ class AudioEncoder:
         context.time_base = Fraction(1, rate)
         context.bit_rate = audio.bitrate * 1000
         context.flags |= Flags.global_header
+        if codec == "aac" and audio.bitrate >= _AAC_FAST_KBPS * audio.channels:
+            context.options = {"aac_coder": "fast"}
         context.open(strict=False)
         extradata = bytearray(context.extradata or b"")
         if codec == "opus":

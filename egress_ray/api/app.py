@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import FastAPI
 
-from egress_ray.api import bounds, errors, files, pages, tasks, whip
+from egress_ray.api import bounds, errors, files, openapi, pages, tasks, whip
 from egress_ray.api.managers import Gateway
 from egress_ray.secrets import Vault
 from egress_ray.settings import Settings
@@ -24,4 +24,5 @@ def create_app(settings: Settings, gateway: Gateway, vault: Vault) -> FastAPI:
     app.add_middleware(bounds.BodyLimit)
     for module in (tasks, files, whip, pages):
         app.include_router(module.router)
+    openapi.install(app)
     return app

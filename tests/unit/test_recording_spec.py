@@ -1,0 +1,52 @@
+"""From a task's payload to what the recorders are told."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from egress_ray.api.limits import PLACEHOLDERS
+from egress_ray.recording.spec import expand, to_spec
+from egress_ray.tasks import State, Task
+from recorders.spec import AudioSpec, ChannelSpec, PageSpec, Region, VideoSpec
+
+MEDIA = {
+    "filename_pattern": "{date}/{channel}-{user}",
+    "format": "mp4",
+    "video": {"width": 640, "height": 360, "frameRate": 15, "bitrate": 300},
+    "audio": {"sampleRate": 44100, "channels": 1, "bitrate": 64},
+}
+
+
+def task(**payload: Any) -> Task:
+    at = datetime(2026, 1, 31, 23, 59, 58, tzinfo=UTC)
+    return Task("my_app", "t1", "r1", "record", State.ENQUEUED, "start", at, at, {**MEDIA, **payload})
+
+
+def test_a_channel() -> None:
+    region = {"uid": "user1", "x": 2, "y": 4, "width": 100, "height": 50, "z": 3}
+    given = task(layout="customized", channel="room:1", workerUid=42, users=["user1"], regions=[region])
+    spec = to_spec(given, "a-secret-token", 3, Path("/data/t1"))
+    assert spec.subject == ChannelSpec(
+        "my_app", "room:1", 42, "a-secret-token", ("user1",), "customized", (Region("user1", 2, 4, 100, 50, 3),)
+    )
+    assert (spec.task_id, spec.folder, spec.attempt, spec.format) == ("t1", "/data/t1", 3, "mp4")
+    assert spec.prefix == "20260131/room_1-all"
+    assert (spec.video, spec.audio) == (VideoSpec(640, 360, 15, 300), AudioSpec(44100, 1, 64))
+    assert "a-secret-token" not in repr(spec)
+
+
+def test_a_page() -> None:
+    spec = to_spec(task(layout="freestyle", url="https://example.org/", webGL=True), None, 1, Path("/data/t1"))
+    assert spec.subject == PageSpec("https://example.org/", True)
+    assert spec.prefix == "20260131/page-all"
+
+
+@pytest.mark.parametrize("name", PLACEHOLDERS)
+def test_every_placeholder_that_is_accepted_is_filled_in(name: str) -> None:
+    expanded = expand(f"a{{{name}}}b", task(layout="flat", channel="room"))
+    assert "{" not in expanded
+    assert len(expanded) > 2

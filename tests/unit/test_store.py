@@ -1,0 +1,163 @@
+"""The store of tasks on a real SQLite: idempotent starts, moves by the table, pages, durability, shared commits."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Connection, Engine, text
+
+from egress_ray.manager.states import Event
+from egress_ray.store import rows
+from egress_ray.store.engine import open_engine
+from egress_ray.store.rows import Entry, Key
+from egress_ray.store.store import TaskStore
+from egress_ray.tasks import NewTask, RequestConflict, State
+
+NEW = NewTask("app", "task0", "request0", "record", {"channel": "room", "layout": "flat"}, "print0")
+
+
+def new(number: int, **changes: Any) -> NewTask:
+    return replace(NEW, task_id=f"task{number}", request_id=f"request{number}", **changes)
+
+
+@pytest.fixture
+def connection(tmp_path: Path) -> Iterator[Connection]:
+    engine = open_engine(f"sqlite:///{tmp_path}/tasks.db")
+    with engine.begin() as opened:
+        yield opened
+    engine.dispose()
+
+
+def entered(connection: Connection, task: NewTask, token: bytes | None = b"sealed") -> Entry:
+    entry = rows.add(connection, task, token, 1000.5)
+    assert isinstance(entry, Entry)
+    return entry
+
+
+def test_a_start_is_idempotent_within_its_app(connection: Connection) -> None:
+    first = entered(connection, NEW)
+    assert (first.task.state, first.task.action, first.task.attempt) == (State.ENQUEUED, "start", 0)
+    assert first.task.payload == NEW.payload
+    again = entered(connection, replace(NEW, task_id="task1"))
+    assert again.task.task_id == "task0"
+    assert rows.add(connection, replace(NEW, task_id="task1", fingerprint="other"), None, 0) == RequestConflict("task0")
+    assert entered(connection, replace(NEW, app_id="other", task_id="task1")).task.task_id == "task1"
+
+
+def test_attempts_count_and_fence_a_claim(connection: Connection) -> None:
+    key = entered(connection, NEW).key
+    assert rows.begin_attempt(connection, key) == 1
+    assert rows.begin_attempt(connection, key) == 2
+    assert rows.move(connection, key, Event.CLAIMED, 1001, attempt=1) is None
+    claimed = rows.move(connection, key, Event.CLAIMED, 1001, attempt=2, node_id="node")
+    assert claimed is not None
+    assert (claimed.task.state, claimed.task.attempt, claimed.node_id) == (State.PROCESSING, 2, "node")
+    assert rows.begin_attempt(connection, key) is None
+    assert rows.move(connection, key, Event.AGED_OUT, 1002) is None
+
+
+def test_the_token_goes_with_the_end(connection: Connection) -> None:
+    key = entered(connection, NEW).key
+    stopped = rows.move(connection, key, Event.STOP_ASKED, 1002.0, action="stop", reason="user_stop")
+    assert stopped is not None
+    assert (stopped.task.state, stopped.task.reason, stopped.token) == (State.STOPPED, "user_stop", None)
+    assert stopped.task.updated_at.timestamp() == 1002
+    assert stopped.task.created_at.timestamp() == 1000.5
+    assert rows.move(connection, key, Event.STOP_ASKED, 1003) is None
+
+
+def test_open_tasks_and_the_channel_that_is_recorded_now(connection: Connection) -> None:
+    keys = [entered(connection, new(n)).key for n in range(4)]
+    rows.move(connection, keys[0], Event.AGED_OUT, 1)
+    assert rows.recorded_now(connection, "app", "room") is None
+    for key in keys[1:3]:
+        rows.move(connection, key, Event.CLAIMED, 1)
+    found = rows.recorded_now(connection, "app", "room")
+    assert found is not None
+    assert found.key == keys[2]
+    assert rows.recorded_now(connection, "other", "room") is None
+    assert [entry.key for entry in rows.open_tasks(connection)] == keys[1:]
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(count=st.integers(0, 12), limit=st.integers(1, 5), stopped=st.sets(st.integers(0, 11)))
+def test_pages_hold_every_task_once_newest_first(
+    connection: Connection, count: int, limit: int, stopped: set[int]
+) -> None:
+    savepoint = connection.begin_nested()
+    for n in range(count):
+        key = entered(connection, new(n)).key
+        entered(connection, new(n, app_id="other"))
+        if n in stopped:
+            rows.move(connection, key, Event.STOP_ASKED, 1)
+    for state, wanted in (
+        (None, list(range(count))),
+        (State.STOPPED, [n for n in range(count) if n in stopped]),
+    ):
+        found: list[str] = []
+        cursor: str | None = None
+        while True:
+            page = rows.page(connection, "app", state, "record", limit, int(cursor) if cursor else None)
+            assert len(page.tasks) <= limit
+            found += [task.task_id for task in page.tasks]
+            if (cursor := page.cursor) is None:
+                break
+        assert found == [f"task{n}" for n in reversed(wanted)]
+    assert rows.page(connection, "app", None, "snapshot", limit, None).tasks == ()
+    savepoint.rollback()
+
+
+def test_the_schema_is_made_once_and_commits_are_on_the_disk(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/below/tasks.db"
+    for _ in range(2):
+        engine: Engine = open_engine(url)
+        with engine.begin() as connection:
+            assert connection.execute(text("PRAGMA journal_mode")).scalar() == "wal"
+            assert connection.execute(text("PRAGMA synchronous")).scalar() == 2
+        engine.dispose()
+
+
+def test_many_callers_share_commits_and_one_failure_is_its_own(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/tasks.db"
+
+    def broken(connection: Connection) -> None:
+        rows.add(connection, new(999), None, 1)
+        raise ZeroDivisionError
+
+    async def work() -> None:
+        store = TaskStore(url)
+        jobs: list[Any] = [store.run(lambda c, n=n: rows.add(c, new(n), None, 1)) for n in range(150)]  # type: ignore[misc]
+        jobs.insert(70, store.run(broken))
+        done = await asyncio.gather(*jobs, return_exceptions=True)
+        assert [type(each) for each in done if not isinstance(each, Entry)] == [ZeroDivisionError]
+        store.close()
+
+    asyncio.run(work())
+
+    async def look() -> None:
+        store = TaskStore(url)
+        entries = await store.run(rows.open_tasks)
+        assert {entry.task.task_id for entry in entries} == {f"task{n}" for n in range(150)}
+        assert await store.run(lambda c: rows.get(c, Key("app", "task999"))) is None
+        store.close()
+
+    asyncio.run(look())
+
+
+def test_a_caller_that_goes_away_does_not_stop_the_writer(tmp_path: Path) -> None:
+    async def work() -> None:
+        store = TaskStore(f"sqlite:///{tmp_path}/tasks.db")
+        gone = asyncio.ensure_future(store.run(lambda c: rows.add(c, new(1), None, 1)))
+        await asyncio.sleep(0)
+        gone.cancel()
+        assert isinstance(await store.run(lambda c: rows.add(c, new(2), None, 1)), Entry)
+        store.close()
+
+    asyncio.run(work())
