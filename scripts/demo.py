@@ -169,8 +169,8 @@ def record_channel() -> str:
     )["task_id"]
     wait_for(task, "PROCESSING")
     with (
-        publishing(f"{API}/channels/{channel}/whip/user1", token, clips[0]),
-        publishing(f"{API}/channels/{channel}/whip/user2", token, clips[1]),
+        publishing(f"{API}/channels/{channel}/whip/user1", token, clips[0], patience_s=0.2),
+        publishing(f"{API}/channels/{channel}/whip/user2", token, clips[1], patience_s=0.2),
     ):
         record(task)
     return str(task)

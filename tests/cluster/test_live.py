@@ -50,7 +50,7 @@ def test_two_publishers_push_into_the_recording_by_whip(app: App) -> None:
     assert app.service.http.post(f"{url}/user1", **offer).status_code == 403  # type: ignore[arg-type]
     first, second = cached_clips(2)
     token = payload["access_token"]
-    with publishing(f"{url}/user1", token, first), publishing(f"{url}/user2", token, second):
+    with publishing(f"{url}/user1", token, first, 0.2), publishing(f"{url}/user2", token, second, 0.2):
         until(lambda: len(list(app.folder(task).glob("*.m4s"))) >= 5, 30, lambda: str(app.status(task)))
         app.stop(task)
         app.wait(task, "STOPPED")

@@ -70,8 +70,11 @@ def publish(url: str, clip: Path, token: str, folder: Path) -> None:
 
 
 @contextmanager
-def publishing(url: str, token: str, clip: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A process that publishes the clip; it leaves the channel when the context ends."""
+def publishing(url: str, token: str, clip: Path, patience_s: float = END_LIMIT_S) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that publishes the clip; it leaves the channel when the context ends.
+
+    When the recording has ended before, FFmpeg waits in vain for its peer's farewell: `patience_s` ends that.
+    """
     child = subprocess.Popen(
         [sys.executable, "-m", "tests.e2e.publish", url, str(clip)], cwd=ROOT, env={**os.environ, "EGRESS_TOKEN": token}
     )
@@ -80,7 +83,7 @@ def publishing(url: str, token: str, clip: Path) -> Iterator[subprocess.Popen[by
     finally:
         child.send_signal(signal.SIGINT)
         try:
-            child.wait(END_LIMIT_S)
+            child.wait(patience_s)
         except subprocess.TimeoutExpired:
             child.kill()
             child.wait()
