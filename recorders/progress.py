@@ -12,8 +12,8 @@ Phase = Literal["starting", "recording", "closing", "closed"]
 class Progress:
     """A snapshot. Times are Unix seconds, durations seconds; counters only ever grow.
 
-    Counters in use: `frames`, `frames_repeated`, `frames_dropped`, `frames_late`, `participants`,
-    `packets_lost`, `nack`, `pli`.
+    Counters in use: `frames`, `frames_repeated`, `frames_dropped`, `frames_late`, `frames_lost`, `audio_late`,
+    `packets_lost`, `participants`, `sources_failed`.
     """
 
     phase: Phase = "starting"

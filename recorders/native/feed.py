@@ -30,6 +30,9 @@ _REORDER_S = 0.25
 # A backlog longer than this is begun at its last keyframe.
 _BACKLOG = 15
 _KEYFRAME_INTERVAL_S = 1.0
+# Of several pictures, one due by less than this waits for the next tick: at equal rates, a jitter of the capture
+# times about the tick would else show now two at once, now none.
+_BARELY_DUE_S = 0.005
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,14 +93,17 @@ class VideoFeed:
             self._queue.append(item)
 
     def due(self, t: float) -> av.VideoFrame | None:
-        """The newest picture captured at or before `t`, once; None when there is no newer one than last time."""
+        """The newest picture captured at or before `t`, once; None when there is no newer one than last time.
+
+        One captured just before `t` is left for the next call if there is another before it.
+        """
         for item in self._take(t):
             if isinstance(item, DecodedPicture):
                 self._pictures.append(item)
             else:
                 self._decode(item)
         newest = None
-        while self._pictures and self._pictures[0].t <= t:
+        while self._pictures and self._pictures[0].t <= (t if newest is None else t - _BARELY_DUE_S):
             newest = self._pictures.popleft().picture
         return newest
 

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
 import av
 
 from recorders.native.compositor import Compositor
 from recorders.native.layout import arrange
 from recorders.native.mixer import Mixer, Samples
-from recorders.native.stage import Stage
+from recorders.native.stage import Participant, Stage
 from recorders.spec import AudioSpec, ChannelSpec, VideoSpec
 
 # Sound is decoded this far ahead of the output; less than the mixer's ring.
 _HORIZON_S = 3.0
+# From so many participants on, half of them are decoded in a second thread, so that many fit into one tick.
+_SHARED = 4
 
 
 class Picture:
@@ -27,6 +32,7 @@ class Picture:
         self._absent_after = absent_after
         self._size = (video.width, video.height)
         self._compositor = Compositor(video.width, video.height)
+        self._second = ThreadPoolExecutor(1, "decode")
 
     def at(self, moment: float) -> av.VideoFrame:
         """The picture of that moment; the same frame object every time, so encode it before the next call."""
@@ -38,8 +44,7 @@ class Picture:
             compositor.arrange(
                 arrange(subject.layout, seats, *self._size, users=subject.users, regions=subject.regions)
             )
-        for participant in stage.roster:
-            picture = participant.video.due(due + self._half_frame)
+        for participant, picture in zip(stage.roster, self._due(due + self._half_frame), strict=True):
             if picture is not None:
                 participant.picture_at = moment
             at = participant.picture_at
@@ -49,6 +54,19 @@ class Picture:
                 compositor.show(participant.uid, picture)
         compositor.compose()
         return compositor.canvas
+
+    def _due(self, t: float) -> list[av.VideoFrame | None]:
+        """Everybody's next picture, in the order of the roster."""
+
+        def decode(participants: Sequence[Participant]) -> list[av.VideoFrame | None]:
+            return [participant.video.due(t) for participant in participants]
+
+        roster = self._stage.roster
+        if len(roster) < _SHARED:
+            return decode(roster)
+        half = len(roster) // 2
+        others = self._second.submit(decode, roster[half:])
+        return decode(roster[:half]) + others.result()
 
     @property
     def still(self) -> av.VideoFrame:

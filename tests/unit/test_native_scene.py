@@ -52,9 +52,9 @@ def test_the_newest_picture_within_half_a_frame() -> None:
     scene.luma(11.0, 5)
     for i, luma in enumerate((50, 100, 150)):
         scene.send("a", 11.0 + i / 30, luma)
-    assert scene.luma(11.0 + DELAY + 0.6 / 30, 5) == 100
+    assert scene.luma(11.0 + DELAY + 0.7 / 30, 5) == 100
     assert scene.luma(11.0 + DELAY + 1.4 / 30, 5) == 100
-    assert scene.luma(11.0 + DELAY + 1.6 / 30, 5) == 150
+    assert scene.luma(11.0 + DELAY + 1.7 / 30, 5) == 150
 
 
 def test_a_camera_that_is_off_or_stands_still_becomes_a_tile() -> None:

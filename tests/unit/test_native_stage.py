@@ -8,6 +8,8 @@ from collections.abc import Iterator
 import av
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from recorders.native.feed import DecodedPicture, VideoFeed
 from recorders.native.stage import Stage
@@ -113,6 +115,24 @@ def test_the_newest_due_picture_once() -> None:
     for i in range(100):
         counted.feed.push(DecodedPicture(pictures[0], 10.0 + i))
     assert counted.dropped == 70
+
+
+@given(
+    phase=st.floats(0, 1 / 30),
+    jitter=st.lists(st.floats(-0.002, 0.002), min_size=60, max_size=60),
+)
+def test_at_equal_rates_every_picture_is_shown_once_whatever_the_phase(phase: float, jitter: list[float]) -> None:
+    feed = Counted().feed
+    pictures = [av.VideoFrame(2, 2, "yuv420p") for _ in jitter]
+    number = {id(picture): k for k, picture in enumerate(pictures)}
+    seen = []
+    for k, (picture, late) in enumerate(zip(pictures, jitter, strict=True)):
+        feed.push(DecodedPicture(picture, k / 30 + late))
+        shown = feed.due(phase + (k - 1) / 30)  # all that is due then has been pushed
+        if shown is not None:
+            seen.append(number[id(shown)])
+    assert seen == list(range(len(seen)))
+    assert len(seen) >= len(jitter) - 3
 
 
 def encoded(codec: str, n: int, **options: str) -> Iterator[EncodedFrame]:

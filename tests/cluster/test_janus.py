@@ -1,0 +1,64 @@
+"""The service with the README's Janus settings: the documented native request records a real room."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from tests.cluster.service import ROOT, App, command, free_port, running, until
+from tests.e2e.janus_server import Janus, running_janus
+from tests.oracle.analyse import analyse
+from tests.oracle.clips import cached_clips
+
+README = (ROOT / "README.md").read_text()
+DOCUMENTED = json.loads(re.findall(r"Content-Type: application/json' -d '(\{.*?\})'\n", README, re.DOTALL)[0])
+CHANNEL, PIN = DOCUMENTED["payload"]["channel"], DOCUMENTED["payload"]["access_token"]
+
+
+def test_the_documented_request_records_a_room_of_a_real_janus(tmp_path: Path) -> None:
+    assert (CHANNEL, PIN) == ("egress_test", "007eJxt9VMp+//+i9SOE")
+    (tmp_path / "janus").mkdir()
+    with running_janus(tmp_path / "janus", string_ids=True) as janus:
+        settings = dict(
+            re.findall(r"^export (EGRESS_SOURCES__(?:RULES|JANUS__\w+))='?(.*?)'?$", README, re.MULTILINE)[:2]
+        )
+        assert settings == {
+            "EGRESS_SOURCES__RULES": '[{"source": "janus"}]',
+            "EGRESS_SOURCES__JANUS__URL": "ws://127.0.0.1:8188",
+        }
+        settings["EGRESS_SOURCES__JANUS__URL"] = janus.url
+        settings["EGRESS_SOURCES__JANUS__API_SECRET"] = janus.api_secret
+        with running(command(), tmp_path, free_port(), settings) as service:
+            app = service.app("my_app")
+            task = asyncio.run(_record(janus, app))
+            report = analyse(app.folder(task) / "file_output.m3u8", frame_rate=30, users=("user1", "user2"))
+            log = service.log.read_text()
+    assert PIN not in log
+    assert janus.api_secret not in log
+    steady = report.seconds[3:-1]
+    assert len(steady) >= 3, str(report)
+    for second in steady:
+        assert set(second.seen) == {"user1", "user2"}, str(report)
+        assert set(second.heard) == {"user1", "user2"}, str(report)
+    assert all(report.users[user].offset_p95 <= 60 for user in ("user1", "user2")), str(report)
+
+
+async def _record(janus: Janus, app: App) -> str:
+    """The documented request, while two participants are in the room; the task, stopped."""
+    await janus.create_room(CHANNEL, PIN)
+    async with AsyncExitStack() as participants:
+        for uid, clip in zip(("user1", "user2"), cached_clips(2), strict=True):
+            await participants.enter_async_context(janus.publisher(CHANNEL, PIN, uid, uid, clip))
+        return await asyncio.to_thread(_request, app)
+
+
+def _request(app: App) -> str:
+    task: str = app.post("", DOCUMENTED).json()["task_id"]
+    app.wait(task, "PROCESSING")
+    until(lambda: len(list(app.folder(task).glob("*.m4s"))) >= 5, 30, lambda: str(app.status(task)))
+    app.stop(task)
+    app.wait(task, "STOPPED")
+    return task
