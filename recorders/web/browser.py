@@ -72,13 +72,14 @@ _WEB_GL = ("--use-angle=swiftshader-webgl", "--enable-unsafe-swiftshader", "--ig
 _NO_WEB_GL = ("--disable-gpu", "--disable-3d-apis")
 # The colour is one that tells by which matrix pictures are converted.
 _BLANK = "title => { document.title = title; document.documentElement.style.background = '#0f0' }"
-# Nobody is there to answer; and while a dialog is up, Chromium dims the page, in what is captured, too.
+# Nobody is there to answer; and while a dialog is up, or playwright looks at a pop-up before it is refused, Chromium
+# dims the page, in what is captured, too.
 _NO_DIALOGS = """
-for (const [name, answer] of [["alert"], ["confirm", false], ["prompt", null], ["print"]])
+for (const [name, answer] of [["alert"], ["confirm", false], ["prompt", null], ["print"], ["open", null]])
     window[name] = () => answer;
 """
 # Of playwright's own arguments, those that do not fit.
-_DROPPED = ("--mute-audio", "--headless", "--headless=old", "--enable-unsafe-swiftshader")
+_DROPPED = ("--disable-popup-blocking", "--mute-audio", "--headless", "--headless=old", "--enable-unsafe-swiftshader")
 
 
 def find_chromium(config: WebConfig, playwrights_own: str) -> str:

@@ -33,8 +33,9 @@ T = TypeVar("T")
 
 # A browser that says nothing for this long is stuck: it sends sound ten times a second.
 _SILENT_S = 5.0
-# How long the browser may take to hand over its last pictures.
-_FLUSH_TIMEOUT_S = 3.0
+# How long the browser may take to hand over its last pictures: while they come, and between two of them.
+_FLUSH_TIMEOUT_S = 8.0
+_FLUSH_PAUSE_S = 2.0
 
 
 class WebRecorder:
@@ -150,11 +151,20 @@ class WebRecorder:
     async def _flush(self, link: Link) -> float | None:
         """The browser's last pictures; the length of the recording by its clock, None when it does not answer."""
         await link.send("stop")
+        asked = time.monotonic()
+        done = asyncio.create_task(link.expect("done"))
+        while not done.done():
+            heard = max(asked, link.heard)
+            left = min(heard + _FLUSH_PAUSE_S, asked + _FLUSH_TIMEOUT_S) - time.monotonic()
+            if left <= 0:
+                break
+            await _first(done, timeout=left)
         try:
-            async with asyncio.timeout(_FLUSH_TIMEOUT_S):
-                return float((await link.expect("done"))["seconds"])
-        except (TimeoutError, RecorderError):
+            return float(done.result()["seconds"]) if done.done() else None
+        except RecorderError:
             return None
+        finally:
+            await _cancel(done)
 
     async def _prepare(self, browser: Browser) -> SegmentLog:
         """What takes time and does not need the browser: while it starts, once the processor is free for it."""

@@ -25,6 +25,7 @@ class Sink:
         self._loop = asyncio.get_running_loop()
         self._output: Output | None = None
         self._early: list[Callable[[Output], None]] = []
+        self._closing = False
         self.failed: asyncio.Future[None] = self._loop.create_future()
 
     def begin(self, make: Callable[[], Output]) -> None:
@@ -34,6 +35,7 @@ class Sink:
     async def close(self, seconds: float | None) -> None:
         """Close the last part and the thread; idempotent. Raises `RecorderError` when the log cannot be written."""
         self._do(lambda output: output.close(seconds))
+        self._closing = True  # what comes now is too late for the recording
         await self._loop.run_in_executor(None, self._thread.shutdown)
         await asyncio.sleep(0)  # a failure of the last job has been posted to the loop before
         if self.failed.done():
@@ -57,10 +59,8 @@ class Sink:
         self._do(lambda output: output.elapsed(seconds))
 
     def _do(self, job: Callable[[Output], None]) -> None:
-        try:
+        if not self._closing:
             self._thread.submit(self._guarded, lambda: self._run(job))
-        except RuntimeError:  # closed already: too late for the recording
-            return
 
     def _begin(self, make: Callable[[], Output]) -> None:
         self._output = make()

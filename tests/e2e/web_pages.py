@@ -32,7 +32,8 @@ _PAGES = {
     "/hanging": _PAGE.format(style="body{background:#080}", body="<img src=/never>"),
     "/rude": _PAGE.format(
         style="body{background:#080}",
-        body="<script>open('/static'); alert('stop'); onbeforeunload = () => 'stay'; document.title = 'mine'</script>",
+        body="<script>open('/static'); alert('stop'); onbeforeunload = () => 'stay'; document.title = 'mine'; "
+        "Object.assign(document.createElement('a'), {href: '/static', target: '_blank'}).click()</script>",
     ),
     "/closing": _PAGE.format(style="", body="<script>setTimeout(() => window.close(), 1500)</script>"),
 }

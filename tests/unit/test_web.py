@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import io
+import time
 import urllib.error
 import urllib.request
 from fractions import Fraction
-from typing import Any
+from typing import Any, cast
 
 import av
 import numpy as np
@@ -21,6 +22,7 @@ from recorders.web.codecs import avc_level, codec_name, configurations
 from recorders.web.colour import avcc_marked, vp9_marked
 from recorders.web.link import Link
 from recorders.web.page import http_failure, network_failure
+from recorders.web.sink import Sink
 from recorders.web.sound import Samples, Sound
 
 
@@ -211,3 +213,36 @@ def test_vp9_keyframes_are_marked_and_nothing_else() -> None:
     assert matrix_of("vp9", b"", vp9_marked(key, "bt601")) in (5, 6)
     assert vp9_marked(key, "bt709") == key
     assert vp9_marked(delta, "bt601") == delta
+
+
+class _Jobs:
+    """An output that notes what it is given; closing takes a while."""
+
+    def __init__(self) -> None:
+        self.given: list[object] = []
+
+    def picture(self, n: int, key: bool, data: bytes) -> None:
+        self.given.append(n)
+
+    def close(self, seconds: float | None) -> None:
+        time.sleep(0.1)
+        self.given.append("closed")
+
+
+def test_pictures_before_the_beginning_wait_and_those_after_the_end_are_too_late() -> None:
+    output = _Jobs()
+
+    async def run() -> None:
+        sink = Sink(lambda counters: None)
+        sink.picture(0, True, b"")
+        sink.begin(lambda: cast(Any, output))
+        sink.picture(1, False, b"")
+        closing = asyncio.create_task(sink.close(None))
+        await asyncio.sleep(0)
+        sink.picture(2, False, b"")
+        await closing
+        sink.picture(3, False, b"")
+        assert not sink.failed.done()
+
+    asyncio.run(run())
+    assert output.given == [0, 1, "closed"]
