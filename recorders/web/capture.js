@@ -163,18 +163,57 @@ class Slots {
   }
 }
 
-/** Encoded pictures to the recorder: u8 VIDEO, u8 key, u16 0, u32 slot, data (little endian). */
+/**
+ * Encoded pictures to the recorder: u8 VIDEO, u8 key, u16 0, u32 slot, data (little endian).
+ *
+ * Every `keyEvery` slots a group of pictures begins with a key. While nothing moves, a group that showed one picture
+ * all through is sent again instead of encoded again; the picture that ends this is a key, for the encoder does not
+ * know what was shown last.
+ */
 class Pictures {
   constructor(config, frameRate, keyEvery) {
     this.frameRate = frameRate;
     this.keyEvery = keyEvery;
     this.lost = 0;
+    this.group = { first: 0, messages: [] }; // what was encoded for the present group
+    this.still = false; // one picture all through the group so far
+    this.replay = null; // the group that is being sent again
     this.encoder = new VideoEncoder({ output: (chunk, meta) => this.send(chunk, meta), error: fail });
     this.encoder.configure(config);
   }
 
-  encode(picture, n) {
-    const key = n % this.keyEvery === 0;
+  put(picture, n, repeated) {
+    const begins = n % this.keyEvery === 0;
+    const ends = Boolean(this.replay) && !repeated;
+    if (ends) this.replay = null;
+    if (begins) {
+      if (this.still && repeated) this.replay ??= this.begin();
+      else this.group = { first: n, messages: [] };
+    }
+    this.still = begins || (this.still && repeated);
+    if (!this.replay) this.encode(picture, n, begins || ends);
+    else if (this.replay.due) this.replay.due.push(n);
+    else this.again(this.replay, n);
+  }
+
+  /** Send the present group again, once all of it has been encoded. */
+  begin() {
+    const replay = { messages: this.group.messages, due: [] };
+    const encoded = () => {
+      for (const n of replay.due) this.again(replay, n);
+      replay.due = null;
+    };
+    this.encoder.flush().then(encoded).catch(fail);
+    return replay;
+  }
+
+  again({ messages }, n) {
+    const message = messages[n % this.keyEvery];
+    if (message) this.post(message, n);
+    else this.lost++;
+  }
+
+  encode(picture, n, key) {
     if (!key && this.encoder.encodeQueueSize > this.frameRate) {
       this.lost++;
       return;
@@ -191,11 +230,17 @@ class Pictures {
       const bytes = new Uint8Array(ArrayBuffer.isView(description) ? description.buffer : description);
       tell("video", { description: btoa(String.fromCharCode(...bytes)) });
     }
+    const n = Math.round((chunk.timestamp * this.frameRate) / 1e6);
     const message = new Uint8Array(8 + chunk.byteLength);
     message[0] = VIDEO;
     message[1] = chunk.type === "key" ? 1 : 0;
-    new DataView(message.buffer).setUint32(4, Math.round((chunk.timestamp * this.frameRate) / 1e6), true);
     chunk.copyTo(message.subarray(8));
+    if (n >= this.group.first) this.group.messages[n - this.group.first] = message;
+    this.post(message, n);
+  }
+
+  post(message, n) {
+    new DataView(message.buffer).setUint32(4, n, true);
     if (socket.bufferedAmount > UNSENT_LIMIT) {
       fail("The recorder does not take the browser's pictures any more");
       socket.close();
@@ -352,7 +397,7 @@ async function record(stream, config, options) {
   tell("selected");
   const offset = await monotonicOffset();
   const pictures = config && new Pictures(config, options.frameRate, options.keyEvery);
-  const slots = config && new Slots(options.frameRate, (picture, n) => pictures.encode(picture, n));
+  const slots = config && new Slots(options.frameRate, (...slot) => pictures.put(...slot));
   const sound = new Sound();
   let captured = -Infinity; // time of the newest picture
   let enough = Infinity; // the recording begins with the first picture captured at or after this

@@ -32,7 +32,7 @@ from tests.oracle.analyse import analyse
 from tests.oracle.page import serve_page
 
 CONFIG = RecorderConfig(log=LogConfig(part_seconds=1.0))
-_BT709, _SMPTE170M = 1, 6
+_BT709, _BT470BG, _SMPTE170M = 1, 5, 6
 Picture = np.ndarray[Any, np.dtype[np.uint8]]
 
 
@@ -91,7 +91,7 @@ def pictures(path: Path) -> list[Picture]:
     with av.open(str(path)) as container:
         for frame in container.decode(video=0):
             matrix = Colorspace.ITU709 if frame.colorspace == _BT709 else Colorspace.ITU601
-            assert frame.colorspace in (_BT709, _SMPTE170M)
+            assert frame.colorspace in (_BT709, _BT470BG, _SMPTE170M)
             picture = frame.reformat(format="rgb24", src_colorspace=matrix)
             found.append(np.asarray(picture.to_ndarray(), np.uint8))
     return found
@@ -134,6 +134,35 @@ def test_static_page_has_every_frame_and_silence(tmp_path: Path, pages: str) -> 
     assert np.abs(sound).max() < 0.001
     first = pictures(tmp_path / "recording.mp4")[0]
     assert np.allclose(first[180, 500], (0x22, 0x44, 0x66), atol=6), "the first picture shows the page"
+
+
+@pytest.mark.parametrize("format", ["hls", "webm"])
+def test_what_stands_still_is_encoded_once_and_what_moves_then_is_clean(
+    tmp_path: Path, pages: str, format: Format
+) -> None:
+    progress = record(spec(tmp_path, f"{pages}/calm", format=format), 7.5)
+    with av.open(str(tmp_path / "recording.m3u8")) as container:
+        packets = [packet for packet in container.demux(video=0) if packet.size]
+    assert len(packets) == progress.counters["frames"]
+    keys = [n for n, packet in enumerate(packets) if packet.is_keyframe]
+    if format == "hls":
+        group, again = (b"".join(bytes(packet) for packet in packets[n : n + 30]) for n in (30, 60))
+        assert group == again
+        assert [n for n in keys if n % 30], "what moves begins with a keyframe"
+    seen = pictures(tmp_path / "recording.m3u8")
+    assert len(seen) == len(packets)
+    green, red, blue = (0, 0x88, 0), (0xCC, 0, 0), (0, 0, 0xCC)
+    looks = [(red if left[0] > 100 else green, blue if right[2] > 100 else green) for left, right in map(_halves, seen)]
+    changes = [n for n in range(1, len(looks)) if looks[n] != looks[n - 1]]
+    assert [looks[0], *(looks[n] for n in changes)] == [(green, green), (red, green), (red, blue)]
+    assert 7 <= changes[1] - changes[0] <= 11
+    for picture, (left, right) in zip(seen, looks, strict=True):
+        assert np.abs(picture[:, 8:312] - np.array(left, np.int16)).max() <= 14
+        assert np.abs(picture[:, 328:-8] - np.array(right, np.int16)).max() <= 14
+
+
+def _halves(picture: Picture) -> tuple[Picture, Picture]:
+    return picture[180, 160], picture[180, 480]
 
 
 @pytest.mark.parametrize("size", ["640x360", "360x640"])

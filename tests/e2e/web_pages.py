@@ -25,9 +25,16 @@ const gl = document.getElementById("c").getContext("webgl");
 if (gl) { gl.clearColor(0, 0.8, 0, 1); gl.clear(gl.COLOR_BUFFER_BIT); }
 else document.body.style.background = "#c00";
 </script>"""
+# Stands still, then red on the left, then blue on the right, and stands still again.
+_CALM = """<script>
+const box = (left, colour) => document.body.insertAdjacentHTML(
+  "beforeend", `<div style="position:absolute;top:0;left:${left};width:50%;height:100%;background:${colour}"></div>`);
+setTimeout(box, 3600, "0", "#c00"); setTimeout(box, 3900, "50%", "#00c");
+</script>"""
 _PAGES = {
     "/static": _PAGE.format(style="body{background:#246;color:#fff;font:40px sans-serif}", body="<p>A static page"),
     "/pixels": _PAGE.format(style="", body=_PIXELS),
+    "/calm": _PAGE.format(style="body{background:#080}", body=_CALM),
     "/webgl": _PAGE.format(style="", body=_WEB_GL),
     "/hanging": _PAGE.format(style="body{background:#080}", body="<img src=/never>"),
     "/rude": _PAGE.format(
