@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 _SCRIPT = Path(__file__).with_name("capture.js")
 _PICTURE, _SOUND = 1, 2
 _MAX_MESSAGE = 64 * 1024 * 1024
+# How long the end of the capture waits for a better reason.
+_REASON_S = 0.6
 
 
 class Receiver(Protocol):
@@ -162,7 +164,9 @@ class Link:
             case "status":
                 self._receiver.status(message["seconds"], message["counters"] or {})
             case "ended":
-                self._break(Lost("The page's tab was closed or crashed."))
+                # Why, somebody else may be about to tell: a browser that dies ends the capture first.
+                lost = Lost("The page's tab was closed or crashed.")
+                asyncio.get_running_loop().call_later(_REASON_S, self._break, lost)
             case "error":
                 self._break(Lost(f"The browser could not capture the page: {message['message']}."))
             case kind:
