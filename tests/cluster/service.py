@@ -139,7 +139,7 @@ def gone(processes: list[psutil.Process], limit_s: float) -> None:
     """Wait until processes have ended."""
 
     def alive() -> list[psutil.Process]:
-        return [each for each in processes if each.is_running() and each.status() != psutil.STATUS_ZOMBIE]
+        return [each for each in processes if _lives(each)]
 
     until(lambda: not alive(), limit_s, lambda: f"still there: {[_title(each) for each in alive()]}")
 
@@ -164,6 +164,8 @@ def running(command: list[str], folder: Path, port: int, settings: Mapping[str, 
     """A service by that command, ready at that port; ended with all its processes at the end."""
     log, data = folder / "service.log", folder / "data"
     env = {**os.environ, **ports(), "EGRESS_DATA_DIR": str(data), "EGRESS_HTTP__PORT": str(port), **settings}
+    # Whoever runs the tests in the background may ignore Ctrl-C, and its children with it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with log.open("wb") as out:
         process = subprocess.Popen(
             command, cwd=ROOT, env=env, stdout=out, stderr=subprocess.STDOUT, start_new_session=True
@@ -192,6 +194,13 @@ def _ready(http: httpx.Client, process: subprocess.Popen[bytes]) -> bool:
     try:
         return http.get("/readyz").status_code == httpx.codes.OK
     except httpx.HTTPError:
+        return False
+
+
+def _lives(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
         return False
 
 
