@@ -40,8 +40,25 @@ class StoreSettings(_Section):
 class LeaseSettings(_Section):
     """Who may write to a recording, and for how long."""
 
-    renew_s: float = Field(2.0, gt=0, description="How often a recorder renews its lease.")
-    expiry_s: float = Field(8.0, gt=0, description="A lease not renewed for this long is lost.")
+    renew_s: float = Field(1.5, gt=0, description="How often a recorder renews its lease.")
+    expiry_s: float = Field(6.0, gt=0, description="A lease not renewed for this long is lost.")
+
+
+class AttemptSettings(_Section):
+    """How a recording goes on after it has lost its recorder."""
+
+    in_a_row: int = Field(
+        5, ge=1, description="So many attempts, each lost within `healthy_s`, and the task is FAILED; 1 never resumes."
+    )
+    healthy_s: float = Field(60.0, ge=0, description="An attempt that lives this long starts the count again.")
+    backoff_s: float = Field(
+        1.0, ge=0, description="Wait before the third attempt in a row, doubled for each after it; the second is at once."
+    )
+    backoff_most_s: float = Field(30.0, ge=0, description="The longest such wait.")
+
+    def backoff(self, losses: int) -> float:
+        """Seconds to wait after so many losses in a row."""
+        return min(self.backoff_most_s, self.backoff_s * 2 ** (losses - 2)) if losses > 1 else 0.0
 
 
 class LimitSettings(_Section):
@@ -86,6 +103,7 @@ class Settings(BaseSettings):
     http: HttpSettings = HttpSettings()
     store: StoreSettings = StoreSettings()
     lease: LeaseSettings = LeaseSettings()
+    attempts: AttemptSettings = AttemptSettings()
     limits: LimitSettings = LimitSettings()
     cost: CostSettings = CostSettings()
     secrets: SecretSettings = SecretSettings()

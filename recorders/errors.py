@@ -28,6 +28,12 @@ class Lost(RecorderError):
     """The source or the browser went away: connection refused, ICE failed, browser crashed."""
 
 
+class Unwritable(RecorderError):
+    """The place where the recording is kept takes nothing more: disk full, folder gone."""
+
+    retryable = False
+
+
 class Fenced(RecorderError):
     """A newer attempt owns the segment log; this one must stop writing at once."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal, Protocol
 
 from recorders.config import RecorderConfig
+from recorders.lease import Lease
 from recorders.progress import Progress
 from recorders.spec import ChannelSpec, RecordingSpec
 
@@ -35,12 +36,12 @@ class Recorder(Protocol):
         ...
 
 
-def build(spec: RecordingSpec, config: RecorderConfig) -> Recorder:
-    """The recorder for `spec`. Imports of the other kind's heavy parts are avoided."""
+def build(spec: RecordingSpec, config: RecorderConfig, lease: Lease | None = None) -> Recorder:
+    """The recorder for `spec`, which writes while it holds `lease`. Imports of the other kind's heavy parts are avoided."""
     if isinstance(spec.subject, ChannelSpec):
         from recorders.native.recorder import NativeRecorder
 
-        return NativeRecorder(spec, config)
+        return NativeRecorder(spec, config, lease)
     from recorders.web.recorder import WebRecorder
 
-    return WebRecorder(spec, config)
+    return WebRecorder(spec, config, lease)

@@ -9,7 +9,6 @@ from typing import Any
 
 from egress_ray.manager.driver import Driver
 from egress_ray.manager.office import Office
-from egress_ray.manager.states import Event
 from egress_ray.manager.version import code_version
 from egress_ray.recording.job import Renewal, recording_name
 from egress_ray.secrets import open_vault
@@ -58,11 +57,7 @@ class Dispatcher:
     async def stop(self, app_id: str, task_id: str) -> tuple[Task, bool] | None:
         """Ask for a stop. The task, and whether it had ended before; None when this app has no such task."""
         key = Key(app_id, task_id)
-        changed = await self._store.run(
-            lambda connection: rows.move(
-                connection, key, Event.STOP_ASKED, time.time(), action="stop", reason="user_stop"
-            )
-        )
+        changed = await self._store.run(lambda connection: rows.ask_stop(connection, key, time.time()))
         if changed is None:
             entry = await self._store.run(lambda connection: rows.get(connection, key))
             return None if entry is None else (self._seen(entry), entry.task.state.terminal)

@@ -1,4 +1,5 @@
-"""One open task from its queue to its end: waits for a node, watches the recorder, stops it, finishes its files."""
+"""One open task from its queue to its end: waits for a node, watches the recorder, replaces a lost one, stops it,
+finishes its files."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any, cast
 
-from ray.exceptions import RayActorError
+from ray.exceptions import ActorUnavailableError, RayActorError
 
 from egress_ray.manager.office import Office, cluster_resources, end
 from egress_ray.manager.placement import missing
@@ -23,6 +24,10 @@ from egress_ray.tasks import State, Task
 log = logging.getLogger("egress_ray.manager")
 # How long one recording may keep others from being started, while it waits for a node itself.
 _START_SLOT_S = 3.0
+# How long a recorder that is up may take to tell its node.
+_NODE_S = 5.0
+# How soon a recorder that is out of sight is asked again.
+_ASK_AGAIN_S = 0.2
 
 
 class Driver:
@@ -30,11 +35,12 @@ class Driver:
 
     def __init__(self, entry: Entry, office: Office) -> None:
         self.stop_asked = asyncio.Event()
-        if entry.task.state is State.STOPPING:
+        if entry.stop_asked:
             self.stop_asked.set()
         self._entry = entry
         self._office = office
         self._limits = office.settings.limits
+        self._attempts = office.settings.attempts
         self._lease = office.settings.lease
         self._lease_until = time.monotonic() + self._lease.expiry_s
         self._files = entry.task.files
@@ -52,7 +58,7 @@ class Driver:
 
     def renewed(self, renewal: Renewal) -> bool:
         """A sign of life; False when it comes from another attempt than the present one."""
-        if renewal.attempt != self._entry.task.attempt:
+        if renewal.attempt != self._entry.task.attempt or self._entry.task.state is State.ENQUEUED:
             return False
         self._lease_until = time.monotonic() + self._lease.expiry_s
         self._files = renewal.progress.files
@@ -64,95 +70,109 @@ class Driver:
 
     async def _drive(self) -> None:
         try:
-            actor: Any | None
-            if self._entry.task.state is State.ENQUEUED:
-                actor = await self._start()
-                if actor is None:
-                    return
-                outcome = self._run(actor)
-            else:
-                actor = self._office.find(self._entry.task)
-                outcome = actor.wait.remote() if actor is not None else None
-            await self._watch(actor, outcome)
+            while not self._entry.task.state.terminal:
+                if self._entry.task.state is State.ENQUEUED:
+                    actor = await self._start()
+                    outcome = self._run(actor) if actor is not None else None
+                else:
+                    actor = self._office.find(self._entry.task)
+                    outcome = actor.wait.remote() if actor is not None else None
+                    if actor is None:
+                        await self._lost("its process was gone when the task manager came back")
+                if actor is not None:
+                    await self._watch(actor, outcome)
         except Exception as error:  # a defect of ours: no task may be left open for it
             log.exception("The driver of task %s failed", self._entry.task.task_id)
             await self._end(Event.BROKEN, error=f"The task manager failed: {error!r}.")
 
     async def _start(self) -> Any | None:
-        """Wait for a recorder; the actor, its task PROCESSING, or None when the task has ended before."""
-        key, task = self._entry.key, self._entry.task
-        until = time.monotonic() + max(0.0, self._limits.enqueued_s - (time.time() - self._entry.enqueued_at))
-        if (former := self._office.find(task)) is not None:
+        """Wait for a recorder; the actor, its task PROCESSING, or None when the task has ended or must try again."""
+        if (former := self._office.find(self._entry.task)) is not None:
             end(former)  # a manager that died here had made it, but not given it its job
+        await self._stopped(within=self._entry.enqueued_at - time.time())
+        until = time.monotonic() + self._limits.enqueued_s - max(0.0, time.time() - self._entry.enqueued_at)
+        key = self._entry.key
         attempt = await self._store(lambda connection: rows.begin_attempt(connection, key))
         if attempt is None:
+            await self._leave_queue()
             return None
-        actor = await self._create(task, attempt, until)
+        self._entry = replace(self._entry, task=replace(self._entry.task, attempt=attempt))
+        actor = await self._create(attempt, until)
         if actor is None:
             return None
-        node = await self._node_of(actor)
-        claimed = await self._store(
-            lambda connection: rows.move(
-                connection, key, Event.CLAIMED, time.time(), attempt=attempt, node_id=node, message=""
-            )
-        )
-        if claimed is None:  # stopped meanwhile
+        try:
+            node = str(await asyncio.wait_for(actor.node_id.remote(), _NODE_S))
+        except (RayActorError, TimeoutError) as error:
             end(actor)
+            await self._lost(f"it could not start: {_line(error)}")
+            return None
+        claimed = await self._store(lambda connection: rows.claim(connection, key, time.time(), attempt, node))
+        if claimed is None:
+            end(actor)
+            await self._leave_queue()
             return None
         self._entry = claimed
         self._lease_until = time.monotonic() + self._lease.expiry_s
         return actor
 
-    async def _create(self, task: Task, attempt: int, until: float) -> Any | None:
-        """The actor when it is up; otherwise the task has been ended and the actor is gone."""
+    async def _create(self, attempt: int, until: float) -> Any | None:
+        """The actor when it is up; otherwise it is gone, and what follows has been done."""
         async with contextlib.AsyncExitStack() as slot:
             await slot.enter_async_context(self._office.starts)
-            actor = self._office.create(task, attempt)
+            actor = self._office.create(self._entry, attempt)
             ready = asyncio.ensure_future(cast(Awaitable[Any], actor.__ray_ready__.remote()))
             await self._first(ready, within=min(_START_SLOT_S, until - time.monotonic()))
         await self._first(ready, within=until - time.monotonic())
         if self.stop_asked.is_set():
             end(actor)
+            await self._leave_queue()
             return None
         if not ready.done():
             ready.cancel()
             end(actor)
-            needed = self._office.cost(task)
-            why = missing(needed, *cluster_resources(), self._limits.enqueued_s)
-            await self._end(Event.AGED_OUT, message=why)
+            why = missing(self._office.cost(self._entry.task), *cluster_resources(), self._limits.enqueued_s)
+            finish = self._finish if self._entry.resumed else self._end
+            await finish(Event.AGED_OUT, message=f"{self._entry.task.message} {why}".strip())
             return None
         try:
             ready.result()
         except RayActorError as error:
-            await self._end(Event.BROKEN, error=f"The recorder could not start: {str(error).splitlines()[0]}")
+            await self._lost(f"it could not start: {_line(error)}")
             return None
         return actor
+
+    async def _leave_queue(self) -> None:
+        """The task was stopped while it waited: one that nobody has recorded yet has ended with that."""
+        entry = await self._store(lambda connection: rows.get(connection, self._entry.key))
+        self._entry = entry
+        if not entry.task.state.terminal:
+            await self._finish(Event.STOP_ASKED, reason="user_stop")
 
     def _run(self, actor: Any) -> Any:
         task = self._entry.task
         job = self._office.job(self._entry, task.attempt)
         return actor.run.options(name=f"record {task.task_id}").remote(job)
 
-    async def _watch(self, actor: Any | None, reference: Any | None) -> None:
+    async def _watch(self, actor: Any, reference: Any) -> None:
         """Until the recorder has ended, is lost, or is stopped."""
-        if actor is None or reference is None:
-            await self._lost("its process was gone when the task manager came back")
-            return
-        outcome = asyncio.ensure_future(cast(Awaitable[Outcome], reference))
-        while not outcome.done() and not self.stop_asked.is_set():
-            left = self._lease_until - time.monotonic()
-            if left <= 0:
-                end(actor)
-                await self._lost(f"it gave no sign of life for {self._lease.expiry_s:.0f} s")
-                return
-            await self._first(outcome, within=left)
         killed = False
-        if not outcome.done():
-            killed = await self._stop(actor, outcome)
-        try:
-            result = outcome.result() if outcome.done() else None
-        except RayActorError:
-            result = None
+        while True:
+            outcome = asyncio.ensure_future(cast(Awaitable[Outcome], reference))
+            while not outcome.done() and not self.stop_asked.is_set() and self._lease_left > 0:
+                await self._first(outcome, within=self._lease_left)
+            if not outcome.done() and self.stop_asked.is_set():
+                killed = await self._stop(actor, outcome)
+            dead = outcome.done() and not isinstance(outcome.exception(), ActorUnavailableError)
+            if dead or killed:
+                break
+            if self._lease_left <= 0:
+                end(actor)
+                await self._lost(f"it gave no sign of life for {self._lease.expiry_s:g} s")
+                return
+            # Out of sight is not dead: it may still be writing, until its lease has run out.
+            await asyncio.sleep(_ASK_AGAIN_S)
+            reference = actor.wait.remote()
+        result = outcome.result() if dead and outcome.exception() is None else None
         end(actor)
         if result is not None:
             await self._ended(result)
@@ -165,6 +185,10 @@ class Driver:
         else:
             await self._lost("its process died")
 
+    @property
+    def _lease_left(self) -> float:
+        return self._lease_until - time.monotonic()
+
     async def _stop(self, actor: Any, outcome: asyncio.Future[Outcome]) -> bool:
         """Stop the recorder and let it finish its files; True when it had to be killed."""
         closed: asyncio.Future[Any] = asyncio.ensure_future(cast(Awaitable[Any], actor.stop.remote()))
@@ -174,25 +198,44 @@ class Driver:
             closed.cancel()
             end(actor)
             return True
-        await asyncio.wait({outcome}, timeout=self._limits.finish_s)
-        if closed.done() and not closed.cancelled():
-            closed.exception()
-        return not outcome.done()
+        heard = not closed.done() or closed.exception() is None
+        await asyncio.wait({outcome}, timeout=self._limits.finish_s if heard else _ASK_AGAIN_S)
+        if heard and not outcome.done():
+            end(actor)
+            return True
+        return False
 
     async def _ended(self, outcome: Outcome) -> None:
         if outcome.kind == "closed":
             reason = "user_stop" if self.stop_asked.is_set() else outcome.reason
             await self._end(Event.CLOSED, reason=reason, files=list(outcome.files))
+        elif outcome.retryable:
+            await self._retry(outcome.error)
         else:
             await self._end(Event.BROKEN, error=outcome.error, files=list(outcome.files))
 
     async def _lost(self, why: str) -> None:
-        if self.stop_asked.is_set():
-            await self._finish(
-                Event.CLOSED, reason="user_stop", message=f"The recorder was lost while stopping: {why}."
-            )
-        else:
-            await self._finish(Event.BROKEN, error=f"The recorder was lost: {why}.")
+        await self._retry(f"The recorder was lost: {why}.")
+
+    async def _retry(self, error: str) -> None:
+        """Back to the queue for the next attempt, while there are any left; otherwise finish what there is."""
+        entry, now = self._entry, time.time()
+        if self.stop_asked.is_set() and entry.task.state is not State.ENQUEUED:
+            await self._finish(Event.CLOSED, reason="user_stop", message=error)
+            return
+        healthy = entry.claimed_at is not None and now - entry.claimed_at >= self._attempts.healthy_s
+        losses = 1 if healthy else entry.losses + 1
+        if losses >= self._attempts.in_a_row:
+            many = f" {losses} attempts in a row were lost." if losses > 1 else ""
+            await self._finish(Event.BROKEN, error=f"{error}{many}")
+            return
+        changes = {
+            "enqueued_at": now + self._attempts.backoff(losses),
+            "losses": losses,
+            "files": list(self._files),
+            "message": f"{error} Attempt {entry.task.attempt + 1} goes on.",
+        }
+        await self._end(Event.LOST, **changes)
 
     async def _finish(self, event: Event, **changes: Any) -> None:
         """Finish what a recorder left behind, then end the task."""
@@ -207,14 +250,13 @@ class Driver:
         await self._end(event, files=list(done.files), **changes)
 
     async def _end(self, event: Event, **changes: Any) -> None:
-        key = self._entry.key
-        now = time.time()
+        """Make this move. When somebody has made another meanwhile (a stop), the task is looked at again."""
+        key, now = self._entry.key, time.time()
         moved = await self._store(lambda connection: rows.move(connection, key, event, now, **changes))
-        if moved is None and event is Event.AGED_OUT:
-            return  # stopped in the same moment
-        if moved is not None:
-            self._entry = moved
-            log.info("Task %s is %s", key.task_id, moved.task.state)
+        if moved is None:
+            moved = await self._store(lambda connection: rows.get(connection, key))
+        self._entry = moved
+        log.info("Task %s is %s", key.task_id, moved.task.state)
 
     async def _first(self, future: asyncio.Future[Any], within: float) -> None:
         """Wait for a future or for a stop, whichever is first."""
@@ -222,8 +264,16 @@ class Driver:
         await asyncio.wait({future, stop}, timeout=max(0.0, within), return_when=asyncio.FIRST_COMPLETED)
         stop.cancel()
 
-    async def _node_of(self, actor: Any) -> str:
-        return str(await asyncio.wait_for(actor.node_id.remote(), 5))
+    async def _stopped(self, within: float) -> None:
+        """Wait for a stop, so long at most."""
+        if within > 0:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.stop_asked.wait(), within)
 
     async def _store(self, do: Callable[[Any], Any]) -> Any:
         return await self._office.store.run(do)
+
+
+def _line(error: Exception) -> str:
+    """The first line of an error's text."""
+    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -40,11 +40,14 @@ class Office:
         """What a recording of this task reserves."""
         return cost(task.payload, self.settings.cost)
 
-    def create(self, task: Task, attempt: int) -> Any:
-        """A recording actor for an attempt, perhaps still waiting for a node. It gets no secret here."""
+    def create(self, entry: Entry, attempt: int) -> Any:
+        """A recording actor for an attempt, perhaps still waiting for a node. It gets no secret here.
+
+        One that goes on with a recording goes to its node if that lives and has room: the log is there.
+        """
         from egress_ray.recording.actor import Recording
 
-        needed = self.cost(task)
+        task, needed = entry.task, self.cost(entry.task)
         return (
             ray.remote(Recording)
             .options(
@@ -55,6 +58,7 @@ class Office:
                 memory=needed.memory,
                 max_restarts=0,
                 max_concurrency=100,
+                scheduling_strategy=_near(entry),
             )
             .remote(label(task, attempt), self.settings.namespace)
         )
@@ -82,13 +86,18 @@ class Office:
         prefix = expand(task.payload["filename_pattern"], task)
         if entry.node_id == ray.get_runtime_context().get_node_id():
             # Beside the files: a task of its own would wait a second for its process.
-            work = asyncio.to_thread(finish, folder, prefix, task.payload["format"])
-            return await asyncio.wait_for(work, self.settings.limits.finish_s)
-        options: dict[str, Any] = {"num_cpus": 0, "name": f"finish {task.task_id}", "max_retries": 3}
-        if entry.node_id is not None:
-            options["scheduling_strategy"] = NodeAffinitySchedulingStrategy(entry.node_id, soft=True)
-        reference = ray.remote(finish).options(**options).remote(folder, prefix, task.payload["format"])
+            here = asyncio.to_thread(finish, folder, prefix, task.payload["format"])
+            return await asyncio.wait_for(here, self.settings.limits.finish_s)
+        work = ray.remote(finish).options(
+            num_cpus=0, name=f"finish {task.task_id}", max_retries=3, scheduling_strategy=_near(entry)
+        )
+        reference = work.remote(folder, prefix, task.payload["format"])
         return await asyncio.wait_for(reference, self.settings.limits.finish_s)
+
+
+def _near(entry: Entry) -> Any:
+    """On the node that recorded last, or on any."""
+    return "DEFAULT" if entry.node_id is None else NodeAffinitySchedulingStrategy(entry.node_id, soft=True)
 
 
 def cluster_resources() -> tuple[Mapping[str, float], Mapping[str, float]]:

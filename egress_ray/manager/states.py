@@ -23,6 +23,7 @@ TABLE: dict[tuple[State, Event], State] = {
     (State.ENQUEUED, Event.AGED_OUT): State.TIMEOUT,
     (State.ENQUEUED, Event.STOP_ASKED): State.STOPPED,
     (State.ENQUEUED, Event.BROKEN): State.FAILED,
+    (State.ENQUEUED, Event.LOST): State.ENQUEUED,
     (State.PROCESSING, Event.STOP_ASKED): State.STOPPING,
     (State.PROCESSING, Event.CLOSED): State.STOPPED,
     (State.PROCESSING, Event.BROKEN): State.FAILED,

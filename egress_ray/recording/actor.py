@@ -6,7 +6,6 @@ import asyncio
 import hmac
 import logging
 import os
-import time
 from pathlib import Path
 
 import ray
@@ -14,6 +13,7 @@ import ray
 from egress_ray.names import MANAGER
 from egress_ray.recording.job import Job, Outcome, Publication, Renewal
 from recorders.errors import Fenced, RecorderError
+from recorders.lease import Lease, now
 from recorders.progress import Progress
 from recorders.recorder import Recorder, build
 from recorders.sources.base import Ingest
@@ -30,6 +30,7 @@ class Recording:
         self._namespace = namespace
         self._recorder: Recorder | None = None
         self._job: Job | None = None
+        self._lease = Lease()
         self._stopping = False
         self._closed = asyncio.Event()
         self._outcome: asyncio.Future[Outcome] = asyncio.get_event_loop().create_future()
@@ -47,7 +48,7 @@ class Recording:
             outcome = await self._record(job)
         except Exception as error:  # a defect of ours: the task must still end, with what was recorded
             log.exception("The recorder failed")
-            outcome = await self._finished(job, Outcome("broken", error=f"The recorder failed: {error!r}."))
+            outcome = await self._broken(job, RecorderError(f"The recorder failed: {error!r}."))
         finally:
             lease.cancel()
             self._closed.set()
@@ -56,16 +57,24 @@ class Recording:
 
     async def _record(self, job: Job) -> Outcome:
         try:
-            self._recorder = recorder = build(job.spec, job.config)
+            self._recorder = recorder = build(job.spec, job.config, self._lease)
             if self._stopping:
                 recorder.stop()
             reason = await recorder.run()
         except Fenced as error:
             return Outcome("fenced", error=str(error))
         except RecorderError as error:
-            return await self._finished(job, Outcome("broken", error=str(error)))
+            return await self._broken(job, error)
         self._closed.set()
         return await self._finished(job, Outcome("closed", reason=reason))
+
+    async def _broken(self, job: Job, error: RecorderError) -> Outcome:
+        from recorders.log.segment_log import read_index
+
+        seconds = (await asyncio.to_thread(read_index, Path(job.spec.folder))).seconds
+        if seconds and error.retryable and not self._stopping:
+            return Outcome("broken", error=str(error), seconds=seconds, retryable=True)
+        return await self._finished(job, Outcome("broken", error=str(error)))
 
     @staticmethod
     async def _finished(job: Job, outcome: Outcome) -> Outcome:
@@ -126,20 +135,20 @@ class Recording:
     async def _keep_lease(self, job: Job) -> None:
         """Renew until cancelled; without a lease, end this process before another recorder may begin."""
         spec = job.spec
-        expires = time.monotonic() + job.expiry_s
+        self._lease.renew(now() + job.expiry_s)
         while True:
-            asked = time.monotonic()
+            asked = now()
             renewal = Renewal(job.app_id, spec.task_id, spec.attempt, await self.progress())
             try:
                 manager = ray.get_actor(MANAGER, namespace=self._namespace)
-                granted: bool = await asyncio.wait_for(manager.renew.remote(renewal), max(0.1, expires - asked))
+                granted: bool = await asyncio.wait_for(manager.renew.remote(renewal), max(0.1, self._lease.left))
                 if not granted:
                     log.error("The lease was refused: another attempt has taken over")
                     os._exit(1)
-                expires = asked + job.expiry_s
+                self._lease.renew(asked + job.expiry_s)
             except Exception as error:
                 log.warning("The lease could not be renewed: %s", type(error).__name__)
-                if time.monotonic() >= expires:
+                if self._lease.left <= 0:
                     log.error("The lease has run out")
                     os._exit(1)
-            await asyncio.sleep(min(job.renew_s, max(0.05, expires - time.monotonic())))
+            await asyncio.sleep(min(job.renew_s, max(0.05, self._lease.left)))

@@ -24,13 +24,18 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How an attempt ended, its files finished. `error` is one sentence when it is broken."""
+    """How an attempt ended. `error` is one sentence when it is broken.
+
+    Its files are finished, unless a fresh attempt may go on where it broke off (`retryable`). `seconds` are those of
+    the whole log.
+    """
 
     kind: Literal["closed", "broken", "fenced"]
     reason: str = ""
     error: str = ""
     files: tuple[str, ...] = ()
     seconds: float = 0.0
+    retryable: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,16 +27,28 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A task with what only the manager needs. `token` is encrypted."""
+    """A task with what only the manager needs (`egress_ray.store.schema` tells what it is). `token` is encrypted."""
 
     task: Task
     enqueued_at: float
     node_id: str | None
     token: bytes | None
+    claimed_at: float | None = None
+    losses: int = 0
 
     @property
     def key(self) -> Key:
         return Key(self.task.app_id, self.task.task_id)
+
+    @property
+    def resumed(self) -> bool:
+        """Whether there has been a recorder, so that there may be something recorded."""
+        return self.claimed_at is not None
+
+    @property
+    def stop_asked(self) -> bool:
+        """Whether somebody wants it to end."""
+        return self.task.action == "stop" and not self.task.state.terminal
 
 
 def add(connection: Connection, new: NewTask, token: bytes | None, now: float) -> Entry | RequestConflict:
@@ -59,6 +71,7 @@ def add(connection: Connection, new: NewTask, token: bytes | None, now: float) -
         "message": "",
         "reason": "",
         "attempt": 0,
+        "losses": 0,
         "files": [],
     }
     try:
@@ -116,14 +129,39 @@ def recorded_now(connection: Connection, app_id: str, channel: str) -> Entry | N
 
 
 def begin_attempt(connection: Connection, key: Key) -> int | None:
-    """Take the next attempt number of a task that is still ENQUEUED; None when it is not."""
+    """Take the next attempt number of a task that is still ENQUEUED and to be recorded; None when it is not."""
     done = connection.execute(
         update(tasks)
-        .where(_is(key), tasks.c.state == State.ENQUEUED)
+        .where(_is(key), tasks.c.state == State.ENQUEUED, tasks.c.action != "stop")
         .values(attempt=tasks.c.attempt + 1)
         .returning(tasks.c.attempt)
     ).one_or_none()
     return None if done is None else int(done.attempt)
+
+
+def claim(connection: Connection, key: Key, now: float, attempt: int, node_id: str) -> Entry | None:
+    """An attempt's recorder is up: PROCESSING; None when the task is not waiting for it any more."""
+    entry = get(connection, key)
+    if entry is None or entry.stop_asked:
+        return None
+    return move(connection, key, Event.CLAIMED, now, attempt=attempt, node_id=node_id, claimed_at=now)
+
+
+def ask_stop(connection: Connection, key: Key, now: float) -> Entry | None:
+    """Note that the task is to end; None when it is unknown, has ended or is ending.
+
+    One that waits for its next recorder stays ENQUEUED until what was recorded is finished.
+    """
+    entry = get(connection, key)
+    if entry is None:
+        return None
+    asked = {"action": "stop", "reason": "user_stop"}
+    if entry.task.state is not State.ENQUEUED or not entry.resumed:
+        return move(connection, key, Event.STOP_ASKED, now, **asked)
+    if entry.stop_asked:
+        return None
+    connection.execute(update(tasks).where(_is(key)).values(updated_at=now, **asked))
+    return get(connection, key)
 
 
 def move(
@@ -174,4 +212,4 @@ def _entry(row: Row[Any]) -> Entry:
         attempt=row.attempt,
         files=tuple(files),
     )
-    return Entry(task, row.enqueued_at, row.node_id, row.access_token)
+    return Entry(task, row.enqueued_at, row.node_id, row.access_token, row.claimed_at, row.losses)

@@ -19,6 +19,7 @@ tasks = Table(
     Column("action", String(16), nullable=False),
     Column("created_at", Float, nullable=False),
     Column("updated_at", Float, nullable=False),
+    # Not before this (Unix seconds) a recorder is looked for, and from then on its time in the queue counts.
     Column("enqueued_at", Float, nullable=False),
     Column("payload", JSON, nullable=False),
     Column("channel", String(64)),
@@ -30,6 +31,10 @@ tasks = Table(
     # The fencing token: how many recorders have been started for this task.
     Column("attempt", Integer, nullable=False, default=0),
     Column("node_id", String(64)),
+    # When the last recorder was up (Unix seconds); NULL when there has been none.
+    Column("claimed_at", Float),
+    # Recorders lost one after another, each soon after it was up.
+    Column("losses", Integer, nullable=False, default=0),
     Column("files", JSON, nullable=False),
     UniqueConstraint("app_id", "task_id", name="uq_tasks_task"),
     UniqueConstraint("app_id", "request_id", name="uq_tasks_request"),

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from recorders.errors import Fenced, RecorderError
+from recorders.errors import Fenced, RecorderError, Unwritable
+from recorders.lease import Lease
 from recorders.log import files
 from recorders.log.index import Attempt, Index, Part, line, parse
 from recorders.log.playlist import assemble, segment, target_duration
@@ -36,7 +37,7 @@ def _named_errors(name: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise RecorderError(f"The recording's file {name} cannot be written: {error.strerror or error}.") from error
+        raise Unwritable(f"The recording's file {name} cannot be written: {error.strerror or error}.") from error
 
 
 class SegmentLog:
@@ -44,13 +45,15 @@ class SegmentLog:
 
     One thread writes, others may read its figures.
 
-    Raises `Fenced` on opening and on every write when a newer attempt has begun; `RecorderError` when the disk refuses.
+    Raises `Fenced` on opening and on every write when a newer attempt has begun, and on a write without a lease;
+    `Unwritable` when the disk refuses.
     """
 
-    def __init__(self, folder: Path, prefix: str, attempt: int) -> None:
+    def __init__(self, folder: Path, prefix: str, attempt: int, lease: Lease | None = None) -> None:
         self.folder = Path(folder)
         self.prefix = prefix
         self.attempt = attempt
+        self._lease = lease or Lease()
         self._path = self.folder / files.INDEX
         self._index, self._size = Index(), 0
         self._segments: list[str] = []
@@ -114,6 +117,7 @@ class SegmentLog:
 
     def _refresh(self) -> None:
         """Look at the index again if somebody else wrote to it, and whose the log is."""
+        self._lease.check()
         with _named_errors(files.INDEX):
             try:
                 size = self._path.stat().st_size

@@ -17,6 +17,7 @@ import av
 from recorders.config import RecorderConfig
 from recorders.encoder import AudioEncoder, VideoEncoder
 from recorders.formats import codecs_of
+from recorders.lease import Lease
 from recorders.log.cmaf import CmafWriter
 from recorders.log.segment_log import SegmentLog
 from recorders.native.mixer import Samples
@@ -66,6 +67,7 @@ class Renderer:
         subject: ChannelSpec,
         config: RecorderConfig,
         stage: Stage,
+        lease: Lease,
     ) -> None:
         self.log: SegmentLog | None = None
         self.first_frame_at: float | None = None  # Unix time
@@ -73,6 +75,7 @@ class Renderer:
         self._subject = subject
         self._config = config
         self._stage = stage
+        self._lease = lease
         self._delay = config.native.playout_delay_ms / 1000
         self._end_at = math.inf
         self._wake = threading.Event()
@@ -89,7 +92,7 @@ class Renderer:
         """
         spec, part_seconds = self._spec, self._config.log.part_seconds
         codecs = codecs_of(spec.format)
-        self.log = log = SegmentLog(Path(spec.folder), spec.prefix, spec.attempt)
+        self.log = log = SegmentLog(Path(spec.folder), spec.prefix, spec.attempt, self._lease)
         video = VideoEncoder(spec.video, self._config.encoder, part_seconds, codecs.video) if codecs.video else None
         audio = AudioEncoder(spec.audio, codecs.audio)
         resumed = log.epoch is not None

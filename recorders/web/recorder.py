@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from recorders.config import RecorderConfig
 from recorders.errors import InvalidSpec, Lost, RecorderError
 from recorders.formats import codecs_of
+from recorders.lease import Lease
 from recorders.log.files import listed_files
 from recorders.log.segment_log import SegmentLog
 from recorders.progress import Phase, Progress
@@ -41,12 +42,13 @@ _FLUSH_PAUSE_S = 2.0
 class WebRecorder:
     """One attempt at recording `spec.subject`, a page. Raises `InvalidSpec` for any other subject."""
 
-    def __init__(self, spec: RecordingSpec, config: RecorderConfig) -> None:
+    def __init__(self, spec: RecordingSpec, config: RecorderConfig, lease: Lease | None = None) -> None:
         if not isinstance(spec.subject, PageSpec):
             raise InvalidSpec("The web recorder records pages; a channel needs the native recorder.")
         self._subject = spec.subject
         self._spec = spec
         self._config = config
+        self._lease = lease or Lease()
         self._codecs = codecs_of(spec.format)
         self._phase: Phase = "starting"
         self._stopped = False
@@ -172,7 +174,7 @@ class WebRecorder:
         def prepare() -> SegmentLog:
             import recorders.web.output  # noqa: F401
 
-            return SegmentLog(Path(self._spec.folder), self._spec.prefix, self._spec.attempt)
+            return SegmentLog(Path(self._spec.folder), self._spec.prefix, self._spec.attempt, self._lease)
 
         await browser.driver_up.wait()
         return await asyncio.to_thread(prepare)

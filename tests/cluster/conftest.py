@@ -6,12 +6,16 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.cluster.service import ENQUEUED_S, STOP_S, App, Service, command, free_port, running
+from tests.cluster.service import ENQUEUED_S, IN_A_ROW, STOP_S, App, Service, command, free_port, running
 
 
 @pytest.fixture(scope="session")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    settings = {"EGRESS_LIMITS__ENQUEUED_S": str(ENQUEUED_S), "EGRESS_LIMITS__STOP_S": str(STOP_S)}
+    settings = {
+        "EGRESS_LIMITS__ENQUEUED_S": str(ENQUEUED_S),
+        "EGRESS_LIMITS__STOP_S": str(STOP_S),
+        "EGRESS_ATTEMPTS__IN_A_ROW": str(IN_A_ROW),
+    }
     with running(command(), tmp_path_factory.mktemp("service"), free_port(), settings) as started:
         yield started
 

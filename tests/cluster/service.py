@@ -21,7 +21,7 @@ import psutil
 ROOT = Path(__file__).parents[2]
 TERMINAL = ("STOPPED", "FAILED", "TIMEOUT")
 TOKEN = "a-token-to-look-for-0123456789"
-ENQUEUED_S, STOP_S = 8.0, 4.0
+ENQUEUED_S, STOP_S, IN_A_ROW = 8.0, 4.0, 3
 _READY_S = 60.0
 _END_S = 40.0
 

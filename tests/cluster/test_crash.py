@@ -10,29 +10,72 @@ from collections import Counter
 import psutil
 import pytest
 
-from tests.cluster.service import STOP_S, TERMINAL, App, Service, gone, native, page, until
+from recorders.log.segment_log import read_index
+from tests.cluster.service import IN_A_ROW, STOP_S, TERMINAL, App, Service, gone, native, page, until
 from tests.oracle.hls import probe_quiet, validate
 from tests.oracle.page import serve_page
 
 
 @pytest.mark.parametrize("kind", ["native", "web"])
-def test_a_killed_recorder_leaves_a_failed_task_that_plays_and_no_process(app: App, kind: str) -> None:
+def test_a_killed_recorder_is_replaced_and_its_recording_goes_on(app: App, kind: str) -> None:
     with serve_page() as url:
-        task = app.record(page(url) if kind == "web" else native(), parts=2)
+        payload = page(url, format="mp4") if kind == "web" else native(format="mp4")
+        task = app.record(payload, parts=2)
         recorder = app.service.recorder(task)
         family = [recorder, *recorder.children(recursive=True)]
         assert len(family) > (5 if kind == "web" else 0)
-        parts = len(list(app.folder(task).glob("*.m4s")))
+        kept = len(read_index(app.folder(task)).parts)
         recorder.kill()
-        killed = time.monotonic()
-        done = app.wait(task, "FAILED", limit_s=10)
-        assert time.monotonic() - killed < 2
-        gone(family, 3 - (time.monotonic() - killed))
-    assert done["error"] == "The recorder was lost: its process died."
-    assert done["payload"]["files"] == ["out.m3u8", "out.json"]
+        killed = time.time()
+        gone(family, 3)
+        until(lambda: len(read_index(app.folder(task)).parts) >= kept + 2, 20, lambda: str(app.status(task)))
+        now = app.status(task)
+        assert now["state"] == "PROCESSING"
+        assert now["message"] == "The recorder was lost: its process died. Attempt 2 goes on."
+        assert "#EXT-X-ENDLIST" not in (app.folder(task) / "out.m3u8").read_text()
+        app.stop(task)
+        done = app.wait(task, "STOPPED")
+    assert (done["reason"], done["error"]) == ("user_stop", "")
+    assert done["payload"]["files"] == ["out.m3u8", "out.mp4", "out.json"]
+    index = read_index(app.folder(task))
+    assert [attempt.attempt for attempt in index.attempts] == [1, 2]
+    assert index.epoch is not None
+    before, after = (part for part in index.parts if part.sequence == 0 and part.attempt == 2 or part is index.parts[kept - 1])
+    assert killed - (index.epoch + before.start + before.duration) < 3
+    assert index.epoch + after.start - killed < (4 if kind == "web" else 3)
     playlist = app.folder(task) / "out.m3u8"
     assert validate(playlist) == []
-    assert playlist.read_text().count("#EXTINF") >= parts
+    text = playlist.read_text()
+    assert (text.count("#EXT-X-DISCONTINUITY\n"), text.count("#EXT-X-MAP")) == (1, 2)
+    for name in ("out.m3u8", "out.mp4"):
+        assert probe_quiet(app.file(task, name)) == ""
+
+
+def test_a_recorder_that_is_lost_again_and_again_is_given_up(app: App) -> None:
+    task = app.record(native())
+    for attempt in range(1, IN_A_ROW + 1):
+        until(lambda: bool(_recorders(app, task)), 20, lambda: str(app.status(task)))
+        until(lambda n=attempt: read_index(app.folder(task)).newest_attempt == n, 20, lambda: str(app.status(task)))  # type: ignore[misc]
+        app.service.recorder(task).kill()
+        gone(_recorders(app, task), 3)
+    done = app.wait(task, "FAILED", limit_s=10)
+    assert done["error"] == f"The recorder was lost: its process died. {IN_A_ROW} attempts in a row were lost."
+    assert done["payload"]["files"] == ["out.m3u8", "out.json"]
+    assert validate(app.folder(task) / "out.m3u8") == []
+    assert probe_quiet(app.file(task, "out.m3u8")) == ""
+
+
+def test_a_stop_between_two_attempts_finishes_the_files(app: App) -> None:
+    task = app.record(native())
+    for attempt in (1, 2):
+        until(lambda n=attempt: read_index(app.folder(task)).newest_attempt == n, 20, lambda: str(app.status(task)))  # type: ignore[misc]
+        app.service.recorder(task).kill()
+    app.wait(task, "ENQUEUED", limit_s=5)
+    app.stop(task)
+    done = app.wait(task, "STOPPED", limit_s=10)
+    assert done["reason"] == "user_stop"
+    assert done["payload"]["files"] == ["out.m3u8", "out.json"]
+    assert not _recorders(app, task)
     assert probe_quiet(app.file(task, "out.m3u8")) == ""
 
 
@@ -48,14 +91,17 @@ def test_a_recorder_that_hangs_while_stopping_is_killed_and_finished(app: App) -
     gone([recorder], 3)
 
 
-def test_a_recorder_that_hangs_loses_its_lease(app: App) -> None:
+def test_a_recorder_that_hangs_loses_its_lease_to_another(app: App) -> None:
     task = app.record(native())
     recorder = app.service.recorder(task)
     recorder.send_signal(signal.SIGSTOP)
-    done = app.wait(task, "FAILED", limit_s=14)
-    assert "no sign of life for 8 s" in done["error"]
-    assert done["payload"]["files"] == ["out.m3u8", "out.json"]
+    until(lambda: read_index(app.folder(task)).newest_attempt == 2, 14, lambda: str(app.status(task)))
+    now = app.wait(task, "PROCESSING")
+    assert now["message"] == "The recorder was lost: it gave no sign of life for 6 s. Attempt 2 goes on."
     gone([recorder], 3)
+    app.stop(task)
+    app.wait(task, "STOPPED")
+    assert validate(app.folder(task) / "out.m3u8") == []
 
 
 def test_the_manager_killed_during_twenty_starts_loses_none_and_doubles_none(app: App) -> None:
@@ -107,3 +153,7 @@ def _manager(service: Service) -> psutil.Process:
 
     until(there, 15, lambda: f"managers: {found}")
     return found[0]
+
+
+def _recorders(app: App, task: str) -> list[psutil.Process]:
+    return app.service.processes(f"ray::record {task}")

@@ -1,0 +1,21 @@
+"""What is needed to go on after a loss: when the last attempt was claimed, and how many were lost in a row."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.add_column("tasks", sa.Column("claimed_at", sa.Float))
+    op.add_column("tasks", sa.Column("losses", sa.Integer, nullable=False, server_default="0"))
+
+
+def downgrade() -> None:
+    op.drop_column("tasks", "losses")
+    op.drop_column("tasks", "claimed_at")
