@@ -14,7 +14,7 @@ from av.video.frame import PictureType
 
 from recorders.config import EncoderConfig
 from recorders.errors import InvalidSpec
-from recorders.log.cmaf import AudioTrack, VideoTrack
+from recorders.log.tracks import AudioTrack, VideoTrack
 from recorders.spec import AudioSpec, VideoSpec
 
 EncodedPicture = tuple[bytes, int, bool]  # data, picture number, keyframe

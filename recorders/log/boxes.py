@@ -12,11 +12,15 @@ _DURATION, _SIZE, _FLAGS, _OFFSET = 0x100, 0x200, 0x400, 0x800
 
 @dataclass(frozen=True, slots=True)
 class Fragment:
-    """A `moof` with its `mdat`; seconds of its first track, which is the pictures' where there are any."""
+    """A `moof` with its `mdat`; seconds of its first track, which is the pictures' where there are any.
+
+    `ends` has the end of each track by its id, in seconds.
+    """
 
     data: bytes
     start: float
     duration: float
+    ends: dict[int, float]
 
 
 def boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
@@ -78,9 +82,13 @@ class Fragmenter:
             data, self._head = self._head + box, b""
             moof = find(data, b"moof")
             if moof is not None:
-                track, start, duration = _times(moof)
-                timescale = self._timescales[track]
-                self._fragments.append(Fragment(data, start / timescale, duration / timescale))
+                runs = [
+                    (track, start / self._timescales[track], duration / self._timescales[track])
+                    for track, start, duration in _times(moof)
+                ]
+                _, start, duration = runs[0]
+                ends = {track: start + duration for track, start, duration in runs}
+                self._fragments.append(Fragment(data, start, duration, ends))
         elif kind in (b"moof", b"styp"):
             self._head += box
 
@@ -95,15 +103,19 @@ def _timescales(moov: bytes) -> Iterator[tuple[int, int]]:
             yield track, timescale
 
 
-def _times(moof: bytes) -> tuple[int, int, int]:
-    """Id of the first track that has samples here, decode time of the first, and the sum of their durations."""
-    traf = _need(moof, b"traf")
-    tfhd, tfdt = _need(traf, b"tfhd"), _need(traf, b"tfdt")
-    (track,) = struct.unpack_from(">I", tfhd, 4)
-    (start,) = struct.unpack_from(">Q" if tfdt[0] == 1 else ">I", tfdt, 4)
-    default = _default_duration(tfhd)
-    total = sum(_run_duration(trun, default) for kind, trun in boxes(traf) if kind == b"trun")
-    return track, start, total
+def _times(moof: bytes) -> list[tuple[int, int, int]]:
+    """Of each track that has samples here its id, the decode time of the first, and the sum of their durations."""
+    found = []
+    for kind, traf in boxes(moof):
+        if kind == b"traf":
+            tfhd, tfdt = _need(traf, b"tfhd"), _need(traf, b"tfdt")
+            (track,) = struct.unpack_from(">I", tfhd, 4)
+            (start,) = struct.unpack_from(">Q" if tfdt[0] == 1 else ">I", tfdt, 4)
+            default = _default_duration(tfhd)
+            found.append((track, start, sum(_run_duration(trun, default) for kind, trun in boxes(traf) if kind == b"trun")))
+    if not found:
+        raise ValueError("There is no traf box.")
+    return found
 
 
 def _need(data: bytes, *path: bytes) -> bytes:

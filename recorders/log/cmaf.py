@@ -6,9 +6,8 @@ Why not FFmpeg's own HLS muxer: `docs/decisions/0001-parts-from-memory.md`.
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import av
 from av.audio.codeccontext import AudioCodecContext
@@ -16,36 +15,14 @@ from av.container.output import OutputContainer
 from av.video.codeccontext import VideoCodecContext
 
 from recorders.errors import RecorderError
-from recorders.log.boxes import Fragmenter
+from recorders.log import files
+from recorders.log.boxes import Fragment, Fragmenter
+from recorders.log.journal import Heading, Journal, Kind, Packet
 from recorders.log.segment_log import SegmentLog
+from recorders.log.tracks import AudioTrack, VideoTrack
 
 _MOVFLAGS = "cmaf+frag_keyframe+empty_moov+default_base_moof+frag_discont"
 _ENCODERS = {"h264": "libx264", "vp9": "libvpx-vp9", "aac": "aac", "opus": "libopus"}
-
-
-@dataclass(frozen=True, slots=True)
-class VideoTrack:
-    """An encoded picture track; `extradata` is avcC, or Annex B parameter sets, for H.264; empty for VP9.
-
-    `matrix` is the MatrixCoefficients of ITU-T H.273, BT.709's by default.
-    """
-
-    codec: Literal["h264", "vp9"]
-    width: int
-    height: int
-    frame_rate: int
-    extradata: bytes = b""
-    matrix: int = 1
-
-
-@dataclass(frozen=True, slots=True)
-class AudioTrack:
-    """An encoded sound track; `extradata` is the AudioSpecificConfig of AAC, the OpusHead of Opus."""
-
-    codec: Literal["aac", "opus"]
-    sample_rate: int
-    channels: int
-    extradata: bytes
 
 
 class _Memory(io.RawIOBase):
@@ -62,35 +39,14 @@ class _Memory(io.RawIOBase):
         return len(data)
 
 
-class CmafWriter:
-    """One attempt's tracks into its log; one thread at a time.
+class Muxer:
+    """Encoded packets to an init section and fragments; one thread at a time.
 
-    Times count from the recording's epoch (Unix seconds of media time 0): picture `n` is shown at
-    `n / frame_rate`, sound by its sample index. A part ends at the first keyframe `part_seconds` or more after
-    its start; without pictures, sound is cut at about that length. Once the log has refused something (its error is
-    raised as it is) nothing more is written, so that an attempt has no holes.
+    A fragment ends at each keyframe; without pictures, after about `part_seconds`.
     """
 
-    def __init__(
-        self,
-        log: SegmentLog,
-        *,
-        video: VideoTrack | None,
-        audio: AudioTrack | None,
-        part_seconds: float,
-        epoch: float,
-    ) -> None:
-        self._log = log
-        self._epoch = epoch
-        self._part_seconds = part_seconds
-        self._slack = 0.5 / video.frame_rate if video else 0.05
+    def __init__(self, video: VideoTrack | None, audio: AudioTrack | None, part_seconds: float) -> None:
         self._fragmenter = Fragmenter()
-        self._held: list[bytes] = []
-        self._start = 0.0
-        self._duration = 0.0
-        self._begun = False
-        self._closed = False
-        self._refused = False
         options = {"movflags": _MOVFLAGS}
         if video is None:
             options = {
@@ -100,11 +56,42 @@ class CmafWriter:
         self._muxer: OutputContainer = av.open(
             cast(Any, _Memory(self._fragmenter)), "w", format="mp4", container_options=options
         )
-        self._video = self._add_video(video) if video else None
-        self._audio = self._add_audio(audio) if audio else None
+        self._streams: dict[Kind, tuple[Any, int]] = {}
+        if video is not None:
+            self._streams["video"] = (self._add_video(video), video.frame_rate)
+        if audio is not None:
+            self._streams["audio"] = (self._add_audio(audio), audio.sample_rate)
+
+    @property
+    def init(self) -> bytes:
+        """The init section, empty before the first packet."""
+        return self._fragmenter.init
+
+    def put(self, packet: Packet) -> None:
+        """The next packet of its track."""
+        stream, rate = self._streams[packet.kind]
+        out = av.Packet(packet.data)
+        out.stream = stream
+        out.time_base = Fraction(1, rate)
+        out.pts = out.dts = packet.time
+        out.duration = packet.duration
+        out.is_keyframe = packet.key
+        self._muxer.mux_one(out)
+
+    def take(self) -> list[Fragment]:
+        """The fragments completed since the last call."""
+        return self._fragmenter.take()
+
+    def ends(self, fragment: Fragment) -> dict[Kind, int]:
+        """Where each of its tracks ends, in pictures or samples since the epoch."""
+        rates = enumerate(self._streams.items(), 1)
+        return {kind: round(fragment.ends[n] * rate) for n, (kind, (_, rate)) in rates if n in fragment.ends}
+
+    def close(self) -> None:
+        """Complete the last fragment."""
+        self._muxer.close()
 
     def _add_video(self, track: VideoTrack) -> Any:
-        self._frame_rate = track.frame_rate
         stream = self._add(track.codec, track.frame_rate)
         context = cast(VideoCodecContext, stream.codec_context)
         context.width, context.height, context.pix_fmt = track.width, track.height, "yuv420p"
@@ -114,7 +101,6 @@ class CmafWriter:
         return stream
 
     def _add_audio(self, track: AudioTrack) -> Any:
-        self._sample_rate = track.sample_rate
         stream = self._add(track.codec, track.sample_rate)
         context = cast(AudioCodecContext, stream.codec_context)
         context.sample_rate = track.sample_rate
@@ -127,17 +113,44 @@ class CmafWriter:
         with av.open(io.BytesIO(), "w", format="mp4") as scratch:
             return self._muxer.add_stream_from_template(scratch.add_stream(_ENCODERS[codec], rate=rate))
 
+
+class CmafWriter:
+    """One attempt's tracks into its log; one thread at a time.
+
+    Times count from the recording's epoch (Unix seconds of media time 0): picture `n` is shown at
+    `n / frame_rate`, sound by its sample index. A part ends at the first keyframe `part_seconds` or more after
+    its start; without pictures, sound is cut at about that length. What is not in a part yet is in the journal. Once
+    the log has refused something (its error is raised as it is) nothing more is written, so that an attempt has no holes.
+    """
+
+    def __init__(
+        self,
+        log: SegmentLog,
+        *,
+        video: VideoTrack | None,
+        audio: AudioTrack | None,
+        part_seconds: float,
+        epoch: float,
+    ) -> None:
+        self._log = log
+        self._heading = Heading(log.attempt, part_seconds, epoch, video, audio)
+        self._slack = 0.5 / video.frame_rate if video else 0.05
+        self._muxer = Muxer(video, audio, part_seconds)
+        self._journal: Journal | None = None
+        self._held: list[bytes] = []
+        self._start = 0.0
+        self._duration = 0.0
+        self._ends: dict[Kind, int] = {}
+        self._closed = False
+        self._refused = False
+
     def video(self, data: bytes, n: int, key: bool) -> None:
         """Picture number `n`; H.264 as Annex B or length-prefixed, as the track's extradata is."""
-        packet = self._packet(data, self._video, n, 1, self._frame_rate)
-        packet.is_keyframe = key
-        self._mux(packet)
+        self._put(Packet("video", n, 1, key, data))
 
     def audio(self, data: bytes, sample: int, samples: int) -> None:
         """A packet whose first sample has index `sample`, `samples` long."""
-        packet = self._packet(data, self._audio, sample, samples, self._sample_rate)
-        packet.is_keyframe = True
-        self._mux(packet)
+        self._put(Packet("audio", sample, samples, True, data))
 
     def close(self) -> None:
         """Flush and close the last part; idempotent."""
@@ -148,39 +161,38 @@ class CmafWriter:
         if not self._refused:
             self._collect()
             self._append()
+            if self._journal is not None:
+                self._journal.close()
 
-    @staticmethod
-    def _packet(data: bytes, stream: Any, pts: int, duration: int, rate: int) -> av.Packet[Any]:
-        packet = av.Packet(data)
-        packet.stream = stream
-        packet.time_base = Fraction(1, rate)
-        packet.pts = packet.dts = pts
-        packet.duration = duration
-        return packet
-
-    def _mux(self, packet: av.Packet[Any]) -> None:
+    def _put(self, packet: Packet) -> None:
         if self._closed or self._refused:
             raise RecorderError("The recording's log is closed.")
-        self._muxer.mux_one(packet)
+        self._muxer.put(packet)
         try:
             self._collect()
         except BaseException:
             self._refused = True
             raise
+        if self._journal is not None:
+            self._journal.add(packet)
 
     def _collect(self) -> None:
-        if not self._begun and self._fragmenter.init:
-            self._log.begin(self._epoch, self._fragmenter.init, self._part_seconds)
-            self._begun = True
-        for fragment in self._fragmenter.take():
+        if self._journal is None and self._muxer.init:
+            log, heading = self._log, self._heading
+            log.begin(heading.epoch, self._muxer.init, heading.part_seconds)
+            self._journal = Journal(log.folder / files.journal_name(log.prefix, log.attempt), heading)
+        for fragment in self._muxer.take():
             if not self._held:
                 self._start, self._duration = fragment.start, 0.0
             self._held.append(fragment.data)
             self._duration += fragment.duration
-            if self._duration >= self._part_seconds - self._slack:
+            self._ends |= self._muxer.ends(fragment)
+            if self._duration >= self._heading.part_seconds - self._slack:
                 self._append()
 
     def _append(self) -> None:
         if self._held:
             data, self._held = b"".join(self._held), []
             self._log.append(data, start=self._start, duration=self._duration)
+            if self._journal is not None:
+                self._journal.cut(self._ends)

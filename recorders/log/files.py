@@ -30,6 +30,15 @@ def part_name(prefix: str, attempt: int, sequence: int) -> str:
     return f"{prefix}_{attempt}_{sequence:05d}.m4s"
 
 
+def salvaged_name(prefix: str, attempt: int, sequence: int) -> str:
+    """A part that another has closed: its recorder, should it live after all, writes to another name."""
+    return f"{prefix}_{attempt}_{sequence:05d}s.m4s"
+
+
+def journal_name(prefix: str, attempt: int) -> str:
+    return f"{prefix}_{attempt}.journal"
+
+
 def listed_files(folder: Path, prefix: str) -> tuple[str, ...]:
     """What a user would fetch of a task: playlist, single file, manifest; those that exist."""
     names = [playlist_name(prefix), *(prefix + extension for extension in extensions())]

@@ -18,6 +18,7 @@ from recorders.log.index import Index
 from recorders.log.manifest import manifest, vouches
 from recorders.log.playlist import render
 from recorders.log.remux import remux
+from recorders.log.salvage import salvage
 from recorders.log.segment_log import read_index
 from recorders.spec import Format
 
@@ -49,6 +50,7 @@ def finish(folder: Path, prefix: str, format: Format) -> Finished:
         return Finished((), 0.0, 0, 0)
     try:
         with _alone(index):
+            salvage(folder, prefix)
             return _finish(folder, prefix, format, read_index(folder))
     except (OSError, av.FFmpegError) as error:
         raise RecorderError(f"The recording cannot be finished: {error}.") from error

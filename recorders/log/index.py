@@ -6,7 +6,7 @@ Pure parsing and writing of lines; the file itself belongs to `segment_log`.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 
 
@@ -61,14 +61,19 @@ class Index:
     def plus(self, entry: Attempt | Part) -> Index:
         """This index with one more entry at its end, if that counts there.
 
-        A part counts only while its attempt is the newest that has begun, and an attempt only when it is newer
-        than all before it. So what a fenced-off writer still got in behind its successor's beginning is nothing to
+        A part counts only while its attempt is the newest that has begun, and comes after that attempt's other parts;
+        an attempt only when it is newer than all before it. So what a fenced-off writer still got in behind its successor's beginning is nothing to
         any reader, whatever it checked before it wrote.
         """
         newest = self.newest_attempt
         if isinstance(entry, Attempt):
             return Index((*self.attempts, entry), self.parts) if entry.attempt > newest else self
-        return Index(self.attempts, (*self.parts, entry)) if entry.attempt == newest else self
+        return Index(self.attempts, (*self.parts, entry)) if _follows(entry, newest, self.parts) else self
+
+
+def _follows(part: Part, newest: int, parts: Sequence[Part]) -> bool:
+    last = parts[-1] if parts and parts[-1].attempt == newest else None
+    return part.attempt == newest and (last is None or part.sequence > last.sequence)
 
 
 def line(entry: Attempt | Part) -> bytes:
@@ -89,8 +94,10 @@ def parse(lines: Iterable[bytes]) -> Index:
             if kind == "attempt" and entry["attempt"] > newest:
                 attempts.append(Attempt(**entry))
                 newest = entry["attempt"]
-            elif kind == "part" and entry["attempt"] == newest:
-                parts.append(Part(**entry))
+            elif kind == "part":
+                part = Part(**entry)
+                if _follows(part, newest, parts):
+                    parts.append(part)
         except (ValueError, TypeError, KeyError, AttributeError):
             continue
     return Index(tuple(attempts), tuple(parts))

@@ -59,6 +59,7 @@ class SegmentLog:
         self._segments: list[str] = []
         self._sequence = 0
         self._refresh()
+        self._sequence = self._next_of_own()
         with _named_errors(prefix):
             (self.folder / prefix).parent.mkdir(parents=True, exist_ok=True)
 
@@ -95,12 +96,18 @@ class SegmentLog:
             first = epoch if self.epoch is None else self.epoch
             self._enter(Attempt(self.attempt, first, name, len(init), digest, part_seconds))
 
-    def append(self, data: bytes, *, start: float, duration: float) -> Part:
-        """Close a part (media seconds since the epoch); it is durable and in the live playlist on return."""
+    def append(self, data: bytes, *, start: float, duration: float, salvaged: bool = False) -> Part:
+        """Close a part (media seconds since the epoch); it is durable and in the live playlist on return.
+
+        `salvaged` tells that its recorder has not closed it itself.
+        """
         self._refresh()
         if self._index.newest_attempt != self.attempt:
             raise RecorderError(f"Attempt {self.attempt} is not in the recording's index {files.INDEX}.")
-        name = files.part_name(self.prefix, self.attempt, self._sequence)
+        if self._next_of_own() > self._sequence:
+            raise Fenced(f"Somebody else has closed part {self._sequence} of attempt {self.attempt}: it must stop.")
+        named = files.salvaged_name if salvaged else files.part_name
+        name = named(self.prefix, self.attempt, self._sequence)
         digest = hashlib.sha256(data).hexdigest()
         part = Part(self.attempt, self._sequence, name, start, duration, len(data), digest)
         with _named_errors(name):
@@ -114,6 +121,10 @@ class SegmentLog:
             text = assemble(target_duration(self._index), self._segments, ended=False)
             files.write_whole(self.folder / playlist, text.encode())
         return part
+
+    def _next_of_own(self) -> int:
+        last = self._index.parts[-1] if self._index.parts else None
+        return last.sequence + 1 if last is not None and last.attempt == self.attempt else 0
 
     def _refresh(self) -> None:
         """Look at the index again if somebody else wrote to it, and whose the log is."""

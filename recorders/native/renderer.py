@@ -19,6 +19,7 @@ from recorders.encoder import AudioEncoder, VideoEncoder
 from recorders.formats import codecs_of
 from recorders.lease import Lease
 from recorders.log.cmaf import CmafWriter
+from recorders.log.salvage import open_log
 from recorders.log.segment_log import SegmentLog
 from recorders.native.mixer import Samples
 from recorders.native.scene import Picture, Sound
@@ -92,7 +93,7 @@ class Renderer:
         """
         spec, part_seconds = self._spec, self._config.log.part_seconds
         codecs = codecs_of(spec.format)
-        self.log = log = SegmentLog(Path(spec.folder), spec.prefix, spec.attempt, self._lease)
+        self.log = log = open_log(Path(spec.folder), spec.prefix, spec.attempt, self._lease)
         video = VideoEncoder(spec.video, self._config.encoder, part_seconds, codecs.video) if codecs.video else None
         audio = AudioEncoder(spec.audio, codecs.audio)
         resumed = log.epoch is not None

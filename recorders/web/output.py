@@ -16,8 +16,9 @@ from recorders.config import RecorderConfig
 from recorders.encoder import AudioEncoder, EncodedPicture, VideoEncoder
 from recorders.errors import Lost
 from recorders.formats import codecs_of
-from recorders.log.cmaf import CmafWriter, VideoTrack
+from recorders.log.cmaf import CmafWriter
 from recorders.log.segment_log import SegmentLog
+from recorders.log.tracks import VideoTrack
 from recorders.spec import RecordingSpec
 from recorders.web.colour import Matrix, avcc_marked, h273, vp9_marked
 from recorders.web.sound import Sound

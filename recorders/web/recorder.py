@@ -174,7 +174,9 @@ class WebRecorder:
         def prepare() -> SegmentLog:
             import recorders.web.output  # noqa: F401
 
-            return SegmentLog(Path(self._spec.folder), self._spec.prefix, self._spec.attempt, self._lease)
+            from recorders.log.salvage import open_log
+
+            return open_log(Path(self._spec.folder), self._spec.prefix, self._spec.attempt, self._lease)
 
         await browser.driver_up.wait()
         return await asyncio.to_thread(prepare)

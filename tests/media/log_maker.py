@@ -56,8 +56,12 @@ def write(
     left_out: Collection[int] = (),
     preset: X264Preset = "veryfast",
     tracks: Literal["as the format", "pictures"] = "as the format",
+    dies: bool = False,
 ) -> SegmentLog:
-    """An attempt of pictures `first` to `first + pictures`, with the sound that belongs to them."""
+    """An attempt of pictures `first` to `first + pictures`, with the sound that belongs to them.
+
+    One that `dies` closes nothing.
+    """
     codecs = codecs_of(format)
     log = SegmentLog(folder, "rec", attempt)
     video = (
@@ -81,6 +85,8 @@ def write(
         if audio:
             for heard in audio.encode(clicks(n * step, (n + 1) * step), n * step):
                 writer.audio(*heard)
+    if dies:
+        return log
     for heard in audio.flush() if audio else ():
         writer.audio(*heard)
     for shown in video.flush() if video else ():

@@ -41,7 +41,7 @@ def test_only_the_newest_attempt_writes(writes: list[tuple[int, bool]]) -> None:
         if isinstance(entry, Attempt):
             newest = max(newest, entry.attempt)
         elif entry.attempt == newest:
-            counted.append(entry)
+            counted.append(entry)  # their numbers only rise
     assert index == one_by_one
     assert list(index.parts) == counted
     numbers = [attempt.attempt for attempt in index.attempts]

@@ -1,0 +1,58 @@
+"""Closing the part that a recorder had open when it died, from its journal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from recorders.lease import Lease
+from recorders.log import files
+from recorders.log.boxes import Fragmenter
+from recorders.log.cmaf import Muxer
+from recorders.log.index import Index
+from recorders.log.journal import Heading, Kind, decodable, read
+from recorders.log.segment_log import SegmentLog, read_index
+
+
+def open_log(folder: Path, prefix: str, attempt: int, lease: Lease | None = None) -> SegmentLog:
+    """The log for an attempt, with what the attempt before it has left salvaged."""
+    log = SegmentLog(folder, prefix, attempt, lease)
+    salvage(folder, prefix)
+    return log
+
+
+def salvage(folder: Path, prefix: str) -> None:
+    """Append what the newest attempt has encoded but not closed; it must not be writing any more. Idempotent.
+
+    Raises `RecorderError` when the disk refuses.
+    """
+    index = read_index(folder)
+    path = folder / files.journal_name(prefix, index.newest_attempt)
+    found = read(path)
+    if found is not None:
+        heading, packets = found
+        muxer = Muxer(heading.video, heading.audio, heading.part_seconds)
+        left = decodable(packets, _ends(folder, index, heading, muxer))
+        for packet in left:
+            muxer.put(packet)
+        muxer.close()
+        fragments = muxer.take() if left else []
+        if fragments:
+            log = SegmentLog(folder, prefix, index.newest_attempt)
+            duration = sum(fragment.duration for fragment in fragments)
+            data = b"".join(fragment.data for fragment in fragments)
+            log.append(data, start=fragments[0].start, duration=duration, salvaged=True)
+    path.unlink(missing_ok=True)
+
+
+def _ends(folder: Path, index: Index, heading: Heading, muxer: Muxer) -> dict[Kind, int]:
+    """Where the tracks of this attempt's last part end: a recorder may have died before its journal was cut there."""
+    own = [part for part in index.parts if part.attempt == heading.attempt]
+    if not own:
+        return {}
+    fragmenter = Fragmenter()
+    fragmenter.feed((folder / index.attempt_of(own[-1]).init).read_bytes())
+    fragmenter.feed((folder / own[-1].name).read_bytes())
+    ends: dict[Kind, int] = {}
+    for fragment in fragmenter.take():
+        ends |= muxer.ends(fragment)
+    return ends

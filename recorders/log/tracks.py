@@ -1,0 +1,31 @@
+"""What a log's encoded tracks are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class VideoTrack:
+    """An encoded picture track; `extradata` is avcC, or Annex B parameter sets, for H.264; empty for VP9.
+
+    `matrix` is the MatrixCoefficients of ITU-T H.273, BT.709's by default.
+    """
+
+    codec: Literal["h264", "vp9"]
+    width: int
+    height: int
+    frame_rate: int
+    extradata: bytes = b""
+    matrix: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class AudioTrack:
+    """An encoded sound track; `extradata` is the AudioSpecificConfig of AAC, the OpusHead of Opus."""
+
+    codec: Literal["aac", "opus"]
+    sample_rate: int
+    channels: int
+    extradata: bytes
