@@ -16,6 +16,7 @@ from recorders.config import (
     SourcesConfig,
     WebConfig,
 )
+from recorders.spec import Limits
 
 
 class _Section(BaseModel):
@@ -62,11 +63,27 @@ class AttemptSettings(_Section):
 
 
 class LimitSettings(_Section):
-    """Bounds on waiting."""
+    """Bounds on waiting, and on recordings."""
 
     enqueued_s: float = Field(30.0, gt=0, description="A task still ENQUEUED after this long is TIMEOUT.")
     stop_s: float = Field(15.0, gt=0, description="A recorder that does not stop within this is killed.")
+    duration_s: float | None = Field(
+        None, gt=0, description="A recording ends after this long (max_duration); a request may ask for less."
+    )
+    size_mb: float | None = Field(
+        None, gt=0, description="A recording ends at this size, in MB (max_size); a request may ask for less."
+    )
+    idle_s: float | None = Field(
+        None, gt=0, description="A channel in which nobody is seen or heard for this long ends (idle); a request may ask "
+        "for less."
+    )
     finish_s: float = Field(600.0, gt=0, description="Time for playlist, MP4 and manifest to be written.")
+
+
+    @property
+    def recording(self) -> Limits:
+        """Those of each recording."""
+        return Limits(self.duration_s, self.size_mb, self.idle_s)
 
 
 class CostSettings(_Section):

@@ -17,9 +17,11 @@ class Progress:
     """
 
     phase: Phase = "starting"
+    began_at: float | None = None  # media time 0, which a later attempt has of the first
     first_frame_at: float | None = None
     parts: int = 0
     media_seconds: float = 0.0
     bytes: int = 0
+    idle_seconds: float = 0.0  # how long nobody has been seen or heard
     files: tuple[str, ...] = ()
     counters: dict[str, int] = field(default_factory=dict)

@@ -7,9 +7,9 @@ from typing import Literal, Protocol
 from recorders.config import RecorderConfig
 from recorders.lease import Lease
 from recorders.progress import Progress
-from recorders.spec import ChannelSpec, RecordingSpec
+from recorders.spec import ChannelSpec, Limits, RecordingSpec
 
-EndReason = Literal["user_stop", "completed"]
+EndReason = Literal["user_stop", "completed", "max_duration", "max_size", "idle"]
 
 
 class Recorder(Protocol):
@@ -20,7 +20,7 @@ class Recorder(Protocol):
     """
 
     async def run(self) -> EndReason:
-        """Record until `stop` is called ("user_stop") or the subject ends by itself ("completed").
+        """Record until `stop` is called ("user_stop"), the subject ends by itself ("completed") or a limit is reached.
 
         Every part is closed and in the log on return. Raises `RecorderError` with one clear sentence;
         what was recorded until then is in the log all the same.
@@ -38,6 +38,15 @@ class Recorder(Protocol):
 
 def build(spec: RecordingSpec, config: RecorderConfig, lease: Lease | None = None) -> Recorder:
     """The recorder for `spec`, which writes while it holds `lease`. Imports of the other kind's heavy parts are avoided."""
+    recorder = _build(spec, config, lease)
+    if spec.limits == Limits():
+        return recorder
+    from recorders.limits import Limited
+
+    return Limited(recorder, spec.limits)
+
+
+def _build(spec: RecordingSpec, config: RecorderConfig, lease: Lease | None) -> Recorder:
     if isinstance(spec.subject, ChannelSpec):
         from recorders.native.recorder import NativeRecorder
 

@@ -68,6 +68,19 @@ class PageSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class Limits:
+    """When a recording ends by itself; None: never.
+
+    Seconds since it began, its attempts' gaps included; MB (10^6 bytes) of its parts; seconds in which nobody was seen
+    or heard (channels only).
+    """
+
+    duration_s: float | None = None
+    size_mb: float | None = None
+    idle_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class RecordingSpec:
     """One attempt at one recording.
 
@@ -84,3 +97,4 @@ class RecordingSpec:
     format: Format = "hls"
     video: VideoSpec = VideoSpec()
     audio: AudioSpec = AudioSpec()
+    limits: Limits = Limits()

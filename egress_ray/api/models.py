@@ -69,6 +69,16 @@ class RegionModel(_Request):
     z: int = Field(0, ge=-1000, le=1000)
 
 
+class LimitsModel(_Request):
+    """When a recording ends by itself, within what the service allows."""
+
+    duration_in_s: float | None = Field(None, gt=0, description="ends as max_duration")
+    size_in_mb: float | None = Field(None, gt=0, description="ends as max_size; 10^6 bytes of parts")
+    idle_in_s: float | None = Field(
+        None, gt=0, description="ends as idle when nobody is seen or heard for so long; not with layout freestyle"
+    )
+
+
 class RecordPayload(_Request):
     """What to record. Which fields go together is checked by `egress_ray.api.rules`."""
 
@@ -105,6 +115,7 @@ class RecordPayload(_Request):
         max_length=limits.PATTERN_LENGTH,
         description="may hold " + ", ".join(f"{{{name}}}" for name in limits.PLACEHOLDERS),
     )
+    limits: LimitsModel | None = Field(None, description="when it ends by itself")
     format: Format = "hls"
     video: Video = Field(default_factory=Video)
     audio: Audio = Field(default_factory=Audio)
@@ -184,7 +195,7 @@ class StatusReply(BaseModel):
     created_at: str = Field(examples=["2025-09-19T00:15:15Z"])
     error: str = Field(description="one sentence when FAILED")
     message: str
-    reason: str = Field(description="when STOPPED: completed or user_stop")
+    reason: str = Field(description="when STOPPED: completed, user_stop, max_duration, max_size or idle")
     payload: dict[str, Any]
 
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from egress_ray.api.limits import NOT_YET
-from egress_ray.api.models import ErrorDetail, RecordPayload, StartRequest
+from egress_ray.api.models import ErrorDetail, LimitsModel, RecordPayload, StartRequest
+from egress_ray.settings import LimitSettings, Settings
 from recorders.web.hosts import host_allowed
 
 _CHANNEL_FIELDS = ("channel", "access_token", "workerUid")
 
 
-def problems(request: StartRequest, allowed_hosts: tuple[str, ...]) -> list[ErrorDetail]:
+def problems(request: StartRequest, settings: Settings) -> list[ErrorDetail]:
     """Everything that is wrong with a well-formed start; empty when nothing is."""
+    allowed_hosts = settings.web.allowed_hosts
     if request.cmd in NOT_YET:
         return [ErrorDetail(field="cmd", message=f"{request.cmd} is not supported yet")]
     found = list(
@@ -20,7 +22,21 @@ def problems(request: StartRequest, allowed_hosts: tuple[str, ...]) -> list[Erro
     )
     if request.payload.interval_in_ms is not None:
         found.append(("interval_in_ms", "goes with cmd snapshot only"))
+    found += _limits(request.payload, settings.limits)
     return [ErrorDetail(field=f"payload.{field}", message=message) for field, message in found]
+
+
+def _limits(payload: RecordPayload, most: LimitSettings) -> Iterator[tuple[str, str]]:
+    asked = payload.limits or LimitsModel()
+    if asked.idle_in_s is not None and payload.layout == "freestyle":
+        yield "limits.idle_in_s", "does not go with layout freestyle"
+    for field, wanted, allowed in (
+        ("duration_in_s", asked.duration_in_s, most.duration_s),
+        ("size_in_mb", asked.size_in_mb, most.size_mb),
+        ("idle_in_s", asked.idle_in_s, most.idle_s),
+    ):
+        if wanted is not None and allowed is not None and wanted > allowed:
+            yield f"limits.{field}", f"is more than the {allowed:g} that this service allows"
 
 
 def _page(payload: RecordPayload, allowed_hosts: tuple[str, ...]) -> Iterator[tuple[str, str]]:

@@ -32,7 +32,7 @@ async def start(
     app_id: AppId, body: StartRequest, gateway: WithGateway, settings: WithSettings, vault: WithVault
 ) -> StartReply:
     """Start a task. The same request again answers with the same task."""
-    found = problems(body, settings.web.allowed_hosts)
+    found = problems(body, settings)
     if found:
         raise invalid(found, body.request_id)
     token = body.payload.access_token.get_secret_value() if body.payload.access_token is not None else None

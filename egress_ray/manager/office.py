@@ -76,7 +76,7 @@ class Office:
         task, settings = entry.task, self.settings
         token = self.vault.decrypt(entry.token) if entry.token is not None else None
         folder = task_folder(settings.data_path, task.app_id, task.task_id)
-        spec = to_spec(task, token, attempt, folder)
+        spec = to_spec(task, token, attempt, folder, settings.limits.recording)
         return Job(task.app_id, spec, settings.recorders, settings.lease.renew_s, settings.lease.expiry_s)
 
     async def finish(self, entry: Entry) -> Finished:

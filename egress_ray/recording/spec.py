@@ -6,15 +6,16 @@ from datetime import datetime
 from pathlib import Path
 
 from egress_ray.tasks import Task
-from recorders.spec import AudioSpec, ChannelSpec, PageSpec, RecordingSpec, Region, VideoSpec
+from recorders.spec import AudioSpec, ChannelSpec, Limits, PageSpec, RecordingSpec, Region, VideoSpec
 
 LOCAL_REGION = "local"
 
 
-def to_spec(task: Task, token: str | None, attempt: int, folder: Path) -> RecordingSpec:
-    """The specification of one attempt at a task; payload keys are those of the REST API."""
+def to_spec(task: Task, token: str | None, attempt: int, folder: Path, most: Limits) -> RecordingSpec:
+    """The specification of one attempt at a task; payload keys are those of the REST API. `most` is what holds where
+    the task asks for nothing."""
     payload = task.payload
-    video, audio = payload["video"], payload["audio"]
+    video, audio, asked = payload["video"], payload["audio"], payload.get("limits", {})
     return RecordingSpec(
         task_id=task.task_id,
         folder=str(folder),
@@ -24,6 +25,11 @@ def to_spec(task: Task, token: str | None, attempt: int, folder: Path) -> Record
         format=payload["format"],
         video=VideoSpec(video["width"], video["height"], video["frameRate"], video["bitrate"]),
         audio=AudioSpec(audio["sampleRate"], audio["channels"], audio["bitrate"]),
+        limits=Limits(
+            asked.get("duration_in_s", most.duration_s),
+            asked.get("size_in_mb", most.size_mb),
+            asked.get("idle_in_s", most.idle_s if payload["layout"] != "freestyle" else None),
+        ),
     )
 
 

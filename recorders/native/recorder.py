@@ -98,10 +98,12 @@ class NativeRecorder:
             self._files = (parts, listed_files(Path(self._spec.folder), self._spec.prefix))
         return Progress(
             phase=self._phase,
+            began_at=log.epoch,
             first_frame_at=self._renderer.first_frame_at,
             parts=parts,
             media_seconds=log.media_seconds,
             bytes=log.total_bytes,
+            idle_seconds=time.monotonic() - self._renderer.active_at,
             files=self._files[1],
             counters=counters,
         )

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import av
+import numpy as np
 
 from recorders.config import RecorderConfig
 from recorders.encoder import AudioEncoder, VideoEncoder
@@ -30,6 +31,8 @@ from recorders.spec import ChannelSpec, RecordingSpec
 _PATIENCE = 3
 # ... but for one picture in so many seconds of output.
 _STILL_S = 1.0
+# Sound below this (of 1) is silence: -60 dB.
+_SILENCE = 0.001
 # With no picture to write, sound is written at this rate.
 _AUDIO_TICKS = 20
 
@@ -72,6 +75,7 @@ class Renderer:
     ) -> None:
         self.log: SegmentLog | None = None
         self.first_frame_at: float | None = None  # Unix time
+        self.active_at = time.monotonic()  # when somebody was last seen or heard
         self._spec = spec
         self._subject = subject
         self._config = config
@@ -120,7 +124,8 @@ class Renderer:
             moment = zero + n / rate
             behind = int(self._late_for(moment) * rate)
             position = sound.position
-            output.sound(sound.until(round(n * samples_per_tick)), position)
+            heard = sound.until(round(n * samples_per_tick))
+            output.sound(heard, position)
             if moment >= self._end_at and self.first_frame_at is not None:
                 break
             if picture:
@@ -133,6 +138,8 @@ class Renderer:
             if self.first_frame_at is None:
                 self.first_frame_at = time.time()
                 begun()
+            if (picture and picture.alive) or (len(heard) and float(np.abs(heard).max()) > _SILENCE):
+                self.active_at = time.monotonic()
             n += 1
         output.flush()
 

@@ -33,6 +33,7 @@ class Picture:
         self._size = (video.width, video.height)
         self._compositor = Compositor(video.width, video.height)
         self._second = ThreadPoolExecutor(1, "decode")
+        self.alive = False  # whether anybody's camera is seen
 
     def at(self, moment: float) -> av.VideoFrame:
         """The picture of that moment; the same frame object every time, so encode it before the next call."""
@@ -44,13 +45,16 @@ class Picture:
             compositor.arrange(
                 arrange(subject.layout, seats, *self._size, users=subject.users, regions=subject.regions)
             )
+        self.alive = False
         for participant, picture in zip(stage.roster, self._due(due + self._half_frame), strict=True):
             if picture is not None:
                 participant.picture_at = moment
             at = participant.picture_at
             if participant.camera_off or at is None or moment - at > self._absent_after:
                 compositor.show(participant.uid, None)
-            elif picture is not None:
+                continue
+            self.alive = True
+            if picture is not None:
                 compositor.show(participant.uid, picture)
         compositor.compose()
         return compositor.canvas

@@ -102,6 +102,7 @@ class WebRecorder:
             self._files = (parts, listed_files(Path(self._spec.folder), self._spec.prefix))
         return Progress(
             phase=self._phase,
+            began_at=log.epoch,
             first_frame_at=self._first_frame_at,
             parts=parts,
             media_seconds=log.media_seconds,

@@ -53,6 +53,9 @@ LIMITS: list[tuple[dict[str, Any], str, list[Any], list[Any]]] = [
     (NATIVE, "audio.sampleRate", [8000, 44100, 48000], [0, 11_111, 96_000]),
     (NATIVE, "audio.channels", [1, 2], [0, 3]),
     (NATIVE, "audio.bitrate", [16, 512], [15, 513]),
+    (NATIVE, "limits.duration_in_s", [1, 0.5, 86_400], [0, -1, "60", True]),
+    (NATIVE, "limits.size_in_mb", [1, 0.5], [0, -1]),
+    (NATIVE, "limits.idle_in_s", [1, 0.5], [0, -1]),
     (NATIVE, "format", ["hls", "mp4", "webm", "m4a", "ogg"], ["avi", "HLS", "", None]),
     (
         NATIVE,

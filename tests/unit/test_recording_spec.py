@@ -11,7 +11,7 @@ import pytest
 from egress_ray.api.limits import PLACEHOLDERS
 from egress_ray.recording.spec import expand, to_spec
 from egress_ray.tasks import State, Task
-from recorders.spec import AudioSpec, ChannelSpec, PageSpec, Region, VideoSpec
+from recorders.spec import AudioSpec, ChannelSpec, Limits, PageSpec, Region, VideoSpec
 
 MEDIA = {
     "filename_pattern": "{date}/{channel}-{user}",
@@ -29,7 +29,7 @@ def task(**payload: Any) -> Task:
 def test_a_channel() -> None:
     region = {"uid": "user1", "x": 2, "y": 4, "width": 100, "height": 50, "z": 3}
     given = task(layout="customized", channel="room:1", workerUid=42, users=["user1"], regions=[region])
-    spec = to_spec(given, "a-secret-token", 3, Path("/data/t1"))
+    spec = to_spec(given, "a-secret-token", 3, Path("/data/t1"), Limits())
     assert spec.subject == ChannelSpec(
         "my_app", "room:1", 42, "a-secret-token", ("user1",), "customized", (Region("user1", 2, 4, 100, 50, 3),)
     )
@@ -40,9 +40,17 @@ def test_a_channel() -> None:
 
 
 def test_a_page() -> None:
-    spec = to_spec(task(layout="freestyle", url="https://example.org/", webGL=True), None, 1, Path("/data/t1"))
+    spec = to_spec(task(layout="freestyle", url="https://example.org/", webGL=True), None, 1, Path("/data/t1"), Limits())
     assert spec.subject == PageSpec("https://example.org/", True)
     assert spec.prefix == "20260131/page-all"
+
+
+def test_limits_are_the_tasks_own_or_else_the_services() -> None:
+    most = Limits(3600, 500, 60)
+    asked = task(layout="flat", channel="room", workerUid=1, limits={"duration_in_s": 60.5})
+    assert to_spec(asked, "a-secret-token", 1, Path("/d"), most).limits == Limits(60.5, 500, 60)
+    silent_page = task(layout="freestyle", url="https://example.org/")
+    assert to_spec(silent_page, None, 1, Path("/d"), most).limits == Limits(3600, 500, None)
 
 
 @pytest.mark.parametrize("name", PLACEHOLDERS)
