@@ -19,6 +19,7 @@ from egress_ray.store.store import TaskStore
 from egress_ray.tasks import NewTask, Page, RequestConflict, State, Task
 
 log = logging.getLogger("egress_ray.manager")
+_SWEEP_S = 10.0
 
 
 class Dispatcher:
@@ -35,12 +36,17 @@ class Dispatcher:
         self._drivers: dict[Key, Driver] = {}
         self._version = code_version(args)
         self._accepting = True
-        self._recovered = asyncio.get_event_loop().create_task(self._recover())
+        self._recovered = asyncio.Event()
+        self._sweeper = asyncio.get_event_loop().create_task(self._sweep())
 
-    async def _recover(self) -> None:
-        """Take up every open task again, from the store alone."""
-        for entry in await self._store.run(rows.open_tasks):
-            self._drive(entry)
+    async def _sweep(self) -> None:
+        """Take up every open task that has no driver, from the store alone: all of them at first, and later those
+        whose start was in the store before its answer got lost."""
+        while self._accepting:
+            for entry in await self._store.insist(rows.open_tasks):
+                self._drive(entry)
+            self._recovered.set()
+            await asyncio.sleep(_SWEEP_S)
 
     async def start(self, new: NewTask) -> Task | RequestConflict:
         """Accept a task durably, or answer with the one that has this request id already."""
@@ -84,7 +90,7 @@ class Dispatcher:
 
     async def renew(self, renewal: Renewal) -> bool:
         """A recorder's sign of life; False tells it that its lease is not its own any more."""
-        await asyncio.shield(self._recovered)
+        await self._recovered.wait()
         driver = self._drivers.get(Key(renewal.app_id, renewal.task_id))
         return driver is not None and driver.renewed(renewal)
 
@@ -95,12 +101,13 @@ class Dispatcher:
 
     async def ready(self) -> None:
         """Returns when the store can be written; raises when not."""
-        await asyncio.shield(self._recovered)
+        await self._recovered.wait()
         await self._store.run(lambda connection: None)
 
     def retire(self) -> None:
         """Accept nothing more, and leave the open tasks as they are."""
         self._accepting = False
+        self._sweeper.cancel()
         for driver in self._drivers.values():
             driver.cancel()
 

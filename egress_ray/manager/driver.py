@@ -142,10 +142,10 @@ class Driver:
         return actor
 
     async def _leave_queue(self) -> None:
-        """The task was stopped while it waited: one that nobody has recorded yet has ended with that."""
+        """The task was moved while it waited. One that was stopped and that nobody has recorded yet has ended so."""
         entry = await self._store(lambda connection: rows.get(connection, self._entry.key))
         self._entry = entry
-        if not entry.task.state.terminal:
+        if entry.stop_asked:
             await self._finish(Event.STOP_ASKED, reason="user_stop")
 
     def _run(self, actor: Any) -> Any:
@@ -271,7 +271,7 @@ class Driver:
                 await asyncio.wait_for(self.stop_asked.wait(), within)
 
     async def _store(self, do: Callable[[Any], Any]) -> Any:
-        return await self._office.store.run(do)
+        return await self._office.store.insist(do)
 
 
 def _line(error: Exception) -> str:

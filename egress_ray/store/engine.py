@@ -1,4 +1,4 @@
-"""The database behind the store: SQLite with WAL and full sync, its schema brought up to date."""
+"""The database behind the store, its schema brought up to date: SQLite with WAL and full sync, or PostgreSQL."""
 
 from __future__ import annotations
 
@@ -12,14 +12,23 @@ from alembic.config import Config
 from sqlalchemy import Engine, create_engine, event, make_url
 
 
+_CONNECT_S = 3
+_STATEMENT_S = 10
+# A server that has gone without a word is noticed by the kernel within 6 s.
+_ALIVE = {"keepalives_idle": 2, "keepalives_interval": 1, "keepalives_count": 4, "tcp_user_timeout": 6000}
+
+
 def open_engine(url: str) -> Engine:
     """Connect and migrate to the newest schema. Raises SQLAlchemyError when the database cannot be used."""
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite" and parsed.database:
         Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(parsed)
     if parsed.get_backend_name() == "sqlite":
+        engine = create_engine(parsed)
         _set_up_sqlite(engine)
+    else:
+        limits = {"connect_timeout": _CONNECT_S, "options": f"-c statement_timeout={_STATEMENT_S * 1000}"}
+        engine = create_engine(parsed, pool_size=1, max_overflow=0, pool_pre_ping=True, connect_args={**limits, **_ALIVE})
     config = Config()
     config.set_main_option("script_location", str(files("egress_ray.store") / "migrations"))
     with engine.begin() as connection:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import queue
 import threading
 from collections.abc import Callable
@@ -11,12 +12,16 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import InterfaceError, OperationalError
 
 from egress_ray.store.engine import open_engine
 
+log = logging.getLogger("egress_ray.store")
 T = TypeVar("T")
 # Work done under one commit; bounds how long the first of them waits for the last.
 _BATCH = 64
+# How soon a database that is away is tried again.
+_AGAIN_S = 0.5
 
 
 @dataclass(slots=True)
@@ -25,26 +30,50 @@ class _Work:
     done: Future[Any]
 
 
+class StoreAway(Exception):
+    """The database cannot be reached now. Nothing was changed, or at most the commit itself was done."""
+
+
 class TaskStore:
-    """Runs functions of `egress_ray.store.rows`, each atomically. What `run` has returned is on the disk."""
+    """Runs functions of `egress_ray.store.rows`, each atomically. What `run` has returned is on the disk.
+
+    The database is connected to when it is first needed, and again whenever the connection was lost.
+    """
 
     def __init__(self, url: str) -> None:
-        self._engine: Engine = open_engine(url)
+        self._url = url
+        self._engine: Engine | None = None
         self._queue: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._serve, name="store", daemon=True)
         self._thread.start()
 
     async def run(self, do: Callable[[Connection], T]) -> T:
-        """Do this in a transaction; returns after its commit, raises what it or the database raised."""
+        """Do this in a transaction; returns after its commit.
+
+        Raises what it raised, or `StoreAway`.
+        """
         done: Future[T] = Future()
         self._queue.put(_Work(do, done))
         return await asyncio.wrap_future(done)
+
+    async def insist(self, do: Callable[[Connection], T]) -> T:
+        """As `run`, again and again until the database is there. `do` must have the same effect when done twice."""
+        told = False
+        while True:
+            try:
+                return await self.run(do)
+            except StoreAway as error:
+                if not told:
+                    log.warning("Waiting for the task store: %s", error)
+                told = True
+                await asyncio.sleep(_AGAIN_S)
 
     def close(self) -> None:
         """Finish what is queued and disconnect."""
         self._queue.put(None)
         self._thread.join(timeout=10)
-        self._engine.dispose()
+        if self._engine is not None:
+            self._engine.dispose()
 
     def _serve(self) -> None:
         while True:
@@ -67,15 +96,20 @@ class TaskStore:
         """One transaction for all; each in a savepoint, so that one's failure is its own."""
         outcomes: list[tuple[_Work, Any, BaseException | None]] = []
         try:
+            if self._engine is None:
+                self._engine = open_engine(self._url)
             with self._engine.begin() as connection:
                 for work in batch:
                     try:
                         with connection.begin_nested():
                             outcomes.append((work, work.do(connection), None))
                     except Exception as error:
+                        if connection.invalidated:
+                            raise
                         outcomes.append((work, None, error))
-        except Exception as error:  # the commit itself: nothing of it happened
-            outcomes = [(work, None, error) for work in batch]
+        except Exception as error:  # the connection, or the commit itself: nothing of it counts
+            failed = StoreAway(_fact(error)) if isinstance(error, (OperationalError, InterfaceError)) else error
+            outcomes = [(work, None, failed) for work in batch]
         for work, value, failure in outcomes:
             if work.done.cancelled() or not work.done.set_running_or_notify_cancel():
                 continue
@@ -83,3 +117,8 @@ class TaskStore:
                 work.done.set_result(value)
             else:
                 work.done.set_exception(failure)
+
+
+def _fact(error: OperationalError | InterfaceError) -> str:
+    """What the database's driver says, in one line, without the statement and its values."""
+    return (str(error.orig).strip().splitlines() or [type(error.orig).__name__])[0]
