@@ -1,0 +1,49 @@
+"""What a recording's log says about what it went through; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from recorders.log.index import Index
+
+# Parts may meet to within rounding and a packet of sound.
+_SLACK_S = 0.06
+
+
+@dataclass(frozen=True)
+class Loss:
+    """Between two attempts: seconds of media lost before the fault, and until it was recording again after it."""
+
+    lost: float
+    again: float
+
+
+def losses(index: Index, faults: Sequence[float]) -> list[Loss]:
+    """One for each gap between attempts with a fault in it (Unix seconds); the last fault before recording again counts
+    as the cause of the wait, the first as that of the loss."""
+    found = []
+    for before, after in _gaps(index):
+        inside = sorted(at for at in faults if before - _SLACK_S <= at <= after)
+        if inside:
+            found.append(Loss(max(0.0, inside[0] - before), after - inside[-1]))
+    return found
+
+
+def doubles(index: Index) -> list[str]:
+    """Parts that cover a time which a part before has covered."""
+    return [
+        f"{later.name} begins {former.start + former.duration - later.start:.2f} s before the end of {former.name}"
+        for former, later in pairwise(index.parts)
+        if later.start < former.start + former.duration - _SLACK_S
+    ]
+
+
+def _gaps(index: Index) -> list[tuple[float, float]]:
+    epoch = index.epoch or 0.0
+    return [
+        (epoch + former.start + former.duration, epoch + later.start)
+        for former, later in pairwise(index.parts)
+        if former.attempt != later.attempt
+    ]

@@ -1,0 +1,110 @@
+"""One round of chaos against a running service, and its result."""
+
+from __future__ import annotations
+
+import random
+import statistics
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from recorders.log.segment_log import read_index
+from tests.chaos.faults import FAULTS, Hit
+from tests.chaos.ledger import Loss, doubles, losses
+from tests.cluster.service import TERMINAL, App, Service, native, page, until
+from tests.oracle.hls import probe_quiet, validate
+from tests.oracle.page import serve_page
+
+_END_S = 30.0
+
+
+@dataclass
+class Result:
+    """What was promised, as it came out."""
+
+    faults: Counter[str] = field(default_factory=Counter)
+    losses: dict[str, list[Loss]] = field(default_factory=dict)
+    ends: Counter[str] = field(default_factory=Counter)
+    ghosts: list[str] = field(default_factory=list)
+    doubles: list[str] = field(default_factory=list)
+    unplayable: list[str] = field(default_factory=list)
+
+    def table(self) -> str:
+        """For people."""
+        lines = [f"faults: {dict(self.faults)}; tasks ended: {dict(self.ends)}"]
+        for kind, found in self.losses.items():
+            lost, again = sorted(each.lost for each in found), sorted(each.again for each in found)
+            lines.append(
+                f"{kind}: {len(found)} losses; media lost {_spread(lost)} s; recording again after {_spread(again)} s"
+            )
+        for name in ("ghosts", "doubles", "unplayable"):
+            lines.append(f"{name}: {len(getattr(self, name))} {getattr(self, name) or ''}")
+        return "\n".join(lines)
+
+
+def _spread(values: list[float]) -> str:
+    if not values:
+        return "-"
+    p95 = values[min(len(values) - 1, round(0.95 * len(values)))]
+    return f"p50 {statistics.median(values):.2f}, p95 {p95:.2f}, max {values[-1]:.2f}"
+
+
+def chaos(service: Service, *, kills: int, natives: int, pages: int, pause_s: float, seed: int) -> Result:
+    """Keep so many recordings going, hit something every now and then, stop them all and look at what is left."""
+    chance, app, result = random.Random(seed), service.app(f"chaos{seed}"), Result()
+    hits: list[Hit] = []
+    with serve_page() as url:
+        kinds = {app.record(native(format=chance.choice(["hls", "mp4"]))): "native" for _ in range(natives)}
+        kinds |= {app.record(page(url)): "web" for _ in range(pages)}
+        names, weights = zip(*((name, weight) for name, (_, weight) in FAULTS.items()), strict=True)
+        while len(hits) < kills:
+            time.sleep(chance.uniform(0.3, 1.7) * pause_s)
+            hit = FAULTS[chance.choices(names, weights)[0]][0](service, chance)
+            if hit is not None:
+                hits.append(hit)
+        _let_recover(service, app, list(kinds))
+        for task in kinds:
+            app.stop(task)
+        _until_ended(service, app, list(kinds), result)
+    result.faults = Counter(hit.fault for hit in hits)
+    for task, kind in kinds.items():
+        _judge(app, task, kind, [hit.at for hit in hits if hit.task == task], result)
+    return result
+
+
+def _let_recover(service: Service, app: App, tasks: list[str]) -> None:
+    def settled() -> bool:
+        return all(app.status(task)["state"] in ("PROCESSING", *TERMINAL) for task in tasks)
+
+    until(settled, 60, lambda: str([app.status(task) for task in tasks]))
+    time.sleep(3)
+
+
+def _until_ended(service: Service, app: App, tasks: list[str], result: Result) -> None:
+    limit = time.monotonic() + _END_S
+    open_tasks = set(tasks)
+    while open_tasks and time.monotonic() < limit:
+        open_tasks = {task for task in open_tasks if app.status(task)["state"] not in TERMINAL}
+        time.sleep(0.2)
+    result.ghosts += [f"{task} is {app.status(task)['state']}" for task in open_tasks]
+    result.ghosts += [" ".join(process.cmdline()) for process in service.processes("ray::record ")]
+
+
+def _judge(app: App, task: str, kind: str, faults: list[float], result: Result) -> None:
+    end = app.status(task)
+    result.ends[end["state"]] += 1
+    folder: Path = app.folder(task)
+    index = read_index(folder)
+    result.losses.setdefault(kind, []).extend(losses(index, faults))
+    result.doubles += doubles(index)
+    if end["state"] == "TIMEOUT" and not index.parts:
+        return
+    for name in end["payload"]["files"]:
+        if name.endswith(".json"):
+            continue
+        said = probe_quiet(folder / name) or (validate(folder / name) if name.endswith(".m3u8") else [])
+        if said:
+            result.unplayable.append(f"{task}/{name}: {said}")
+    if not end["payload"]["files"]:
+        result.unplayable.append(f"{task} has no files: {end}")
