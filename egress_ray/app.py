@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from ray import serve
 from ray.exceptions import ActorDiedError, RayActorError, RayTaskError
 from ray.serve import Application
+from sqlalchemy import make_url
 
 from egress_ray.api.app import create_app
 from egress_ray.loopback import close_replica_port
@@ -122,7 +123,7 @@ def build(args: dict[str, Any]) -> Application:
     Raises pydantic's ValidationError for a wrong setting.
     """
     settings = load(args)
-    if any((settings.secrets.key, settings.sources.janus.api_secret)) and _holds_secret(args):
+    if _holds_secret(args):
         raise ValueError(
             "Secrets must not be in the Serve config, which Ray keeps in clear, but in the environment (EGRESS_...)."
         )
@@ -138,4 +139,9 @@ def build(args: dict[str, Any]) -> Application:
 
 
 def _holds_secret(args: dict[str, Any]) -> bool:
-    return bool(args.get("secrets", {}).get("key") or args.get("sources", {}).get("janus", {}).get("api_secret"))
+    url = args.get("store", {}).get("url")
+    return bool(
+        args.get("secrets", {}).get("key")
+        or args.get("sources", {}).get("janus", {}).get("api_secret")
+        or (url and make_url(url).password)
+    )

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from sqlalchemy import make_url
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from recorders.config import (
@@ -34,7 +35,9 @@ class StoreSettings(_Section):
     """Where tasks are kept."""
 
     url: str | None = Field(
-        None, description="SQLAlchemy URL of the task store; by default tasks.db in the data folder (SQLite)."
+        None,
+        description="SQLAlchemy URL of the task store, sqlite:///... or postgresql://...; by default tasks.db in the data "
+        "folder (SQLite). With a password in it, it must come from the environment.",
     )
 
 
@@ -147,7 +150,10 @@ class Settings(BaseSettings):
 
     def without_secrets(self) -> dict[str, Any]:
         """As JSON values, to be passed around in the cluster; `load` adds the secrets from the environment."""
-        return self.model_dump(mode="json", exclude=SECRETS)
+        plain = self.model_dump(mode="json", exclude=SECRETS)
+        if self.store.url is not None and make_url(self.store.url).password is not None:
+            del plain["store"]["url"]
+        return plain
 
     @property
     def recorders(self) -> RecorderConfig:

@@ -19,6 +19,7 @@ has_browser || want chromium
 case "$goal" in test | bench)
     has janus || want janus
     has ffmpeg || want ffmpeg
+    has pg_ctl || ls /usr/lib/postgresql/*/bin/pg_ctl >/dev/null 2>&1 || want postgresql
     ;;
 esac
 case "$goal" in bench)

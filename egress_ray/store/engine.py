@@ -28,6 +28,8 @@ def open_engine(url: str) -> Engine:
         _set_up_sqlite(engine)
     else:
         limits = {"connect_timeout": _CONNECT_S, "options": f"-c statement_timeout={_STATEMENT_S * 1000}"}
+        if parsed.drivername == "postgresql":
+            parsed = parsed.set(drivername="postgresql+psycopg")
         engine = create_engine(parsed, pool_size=1, max_overflow=0, pool_pre_ping=True, connect_args={**limits, **_ALIVE})
     config = Config()
     config.set_main_option("script_location", str(files("egress_ray.store") / "migrations"))

@@ -1,8 +1,9 @@
-"""The store of tasks on a real SQLite: idempotent starts, moves by the table, pages, durability, shared commits."""
+"""The store of tasks on a real SQLite and a real PostgreSQL: idempotent starts, moves by the table, pages, durability, shared commits."""
 
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,8 +18,9 @@ from egress_ray.manager.states import Event
 from egress_ray.store import rows
 from egress_ray.store.engine import open_engine
 from egress_ray.store.rows import Entry, Key
-from egress_ray.store.store import TaskStore
+from egress_ray.store.store import StoreAway, TaskStore
 from egress_ray.tasks import NewTask, RequestConflict, State
+from tests.postgres import Postgres, running_postgres
 
 NEW = NewTask("app", "task0", "request0", "record", {"channel": "room", "layout": "flat"}, "print0")
 
@@ -27,9 +29,29 @@ def new(number: int, **changes: Any) -> NewTask:
     return replace(NEW, task_id=f"task{number}", request_id=f"request{number}", **changes)
 
 
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    with running_postgres(free_port()) as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/tasks.db"
+    server: Postgres = request.getfixturevalue("postgres")
+    return server.database()
+
+
 @pytest.fixture
-def connection(tmp_path: Path) -> Iterator[Connection]:
-    engine = open_engine(f"sqlite:///{tmp_path}/tasks.db")
+def connection(url: str) -> Iterator[Connection]:
+    engine = open_engine(url)
     with engine.begin() as opened:
         yield opened
     engine.dispose()
@@ -55,8 +77,8 @@ def test_attempts_count_and_fence_a_claim(connection: Connection) -> None:
     key = entered(connection, NEW).key
     assert rows.begin_attempt(connection, key) == 1
     assert rows.begin_attempt(connection, key) == 2
-    assert rows.move(connection, key, Event.CLAIMED, 1001, attempt=1) is None
-    claimed = rows.move(connection, key, Event.CLAIMED, 1001, attempt=2, node_id="node")
+    assert rows.claim(connection, key, 1001, 1, "node") is None
+    claimed = rows.claim(connection, key, 1001, 2, "node")
     assert claimed is not None
     assert (claimed.task.state, claimed.task.attempt, claimed.node_id) == (State.PROCESSING, 2, "node")
     assert rows.begin_attempt(connection, key) is None
@@ -124,9 +146,7 @@ def test_the_schema_is_made_once_and_commits_are_on_the_disk(tmp_path: Path) -> 
         engine.dispose()
 
 
-def test_many_callers_share_commits_and_one_failure_is_its_own(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path}/tasks.db"
-
+def test_many_callers_share_commits_and_one_failure_is_its_own(url: str) -> None:
     def broken(connection: Connection) -> None:
         rows.add(connection, new(999), None, 1)
         raise ZeroDivisionError
@@ -151,13 +171,75 @@ def test_many_callers_share_commits_and_one_failure_is_its_own(tmp_path: Path) -
     asyncio.run(look())
 
 
-def test_a_caller_that_goes_away_does_not_stop_the_writer(tmp_path: Path) -> None:
+def test_a_caller_that_goes_away_does_not_stop_the_writer(url: str) -> None:
     async def work() -> None:
-        store = TaskStore(f"sqlite:///{tmp_path}/tasks.db")
+        store = TaskStore(url)
         gone = asyncio.ensure_future(store.run(lambda c: rows.add(c, new(1), None, 1)))
         await asyncio.sleep(0)
         gone.cancel()
         assert isinstance(await store.run(lambda c: rows.add(c, new(2), None, 1)), Entry)
+        store.close()
+
+    asyncio.run(work())
+
+
+def test_a_stop_of_what_waits_for_its_next_recorder_waits_for_its_files(connection: Connection) -> None:
+    key = entered(connection, NEW).key
+    rows.begin_attempt(connection, key)
+    rows.claim(connection, key, 1001, 1, "node")
+    lost = rows.move(connection, key, Event.LOST, 1002, enqueued_at=1005.0, losses=1)
+    assert lost is not None
+    assert (lost.task.state, lost.enqueued_at, lost.losses, lost.resumed) == (State.ENQUEUED, 1005.0, 1, True)
+    asked = rows.ask_stop(connection, key, 1003)
+    assert asked is not None
+    assert (asked.task.state, asked.task.action, asked.stop_asked) == (State.ENQUEUED, "stop", True)
+    assert rows.ask_stop(connection, key, 1004) is None
+    assert rows.begin_attempt(connection, key) is None
+    assert rows.claim(connection, key, 1004, 1, "node") is None
+    stopped = rows.move(connection, key, Event.STOP_ASKED, 1005, files=["a"])
+    assert stopped is not None
+    assert (stopped.task.state, stopped.task.reason, stopped.token) == (State.STOPPED, "user_stop", None)
+
+
+def test_a_stop_of_what_nobody_has_recorded_is_its_end(connection: Connection) -> None:
+    key = entered(connection, NEW).key
+    rows.begin_attempt(connection, key)
+    stopped = rows.ask_stop(connection, key, 1001)
+    assert stopped is not None
+    assert stopped.task.state is State.STOPPED
+    assert rows.ask_stop(connection, Key("app", "unknown"), 1001) is None
+
+
+@pytest.mark.timeout(60)
+def test_a_database_that_is_away_is_told_and_comes_back(postgres: Postgres) -> None:
+    url = postgres.database()
+
+    async def work() -> None:
+        store = TaskStore(url)
+        await store.run(lambda c: rows.add(c, new(1), None, 1))
+        postgres.kill()
+        try:
+            with pytest.raises(StoreAway) as away:
+                await asyncio.wait_for(store.run(lambda c: rows.add(c, new(2), None, 1)), 15)
+            assert "a-password" not in str(away.value)
+            waiting = asyncio.ensure_future(store.insist(lambda c: rows.add(c, new(3), None, 1)))
+            await asyncio.sleep(1)
+            assert not waiting.done()
+        finally:
+            postgres.start()
+        assert isinstance(await asyncio.wait_for(waiting, 15), Entry)
+        entries = await store.run(rows.open_tasks)
+        assert [entry.task.task_id for entry in entries] == ["task1", "task3"]
+        store.close()
+
+    asyncio.run(work())
+
+
+def test_a_database_that_is_not_there_at_first() -> None:
+    async def work() -> None:
+        store = TaskStore("postgresql://egress@127.0.0.1:1/none")
+        with pytest.raises(StoreAway, match="refused"):
+            await asyncio.wait_for(store.run(rows.open_tasks), 15)
         store.close()
 
     asyncio.run(work())
