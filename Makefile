@@ -26,6 +26,12 @@ lint:
 	@$(PY) -m mypy
 	@.venv/bin/lint-imports
 
+# Random kills while recordings go on; what was lost: make chaos ARGS="--kills 50"
+chaos:
+	@scripts/system_packages.sh test
+	@scripts/venv.sh
+	@$(PY) -m tests.chaos $(ARGS)
+
 # All tables, or some: make bench ARGS="native latency"
 bench:
 	@scripts/system_packages.sh bench

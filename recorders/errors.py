@@ -28,6 +28,10 @@ class Lost(RecorderError):
     """The source or the browser went away: connection refused, ICE failed, browser crashed."""
 
 
+class Unreachable(Lost):
+    """The page or channel could not be reached at all: a mistake, or in a recording that has begun a passing lapse."""
+
+
 class Unwritable(RecorderError):
     """The place where the recording is kept takes nothing more: disk full, folder gone."""
 

@@ -97,7 +97,9 @@ class Office:
 
 def _near(entry: Entry) -> Any:
     """On the node that recorded last, or on any."""
-    return "DEFAULT" if entry.node_id is None else NodeAffinitySchedulingStrategy(entry.node_id, soft=True)
+    if entry.node_id is None:
+        return "DEFAULT"
+    return NodeAffinitySchedulingStrategy(entry.node_id, soft=True, _spill_on_unavailable=True)
 
 
 def cluster_resources() -> tuple[Mapping[str, float], Mapping[str, float]]:

@@ -12,7 +12,7 @@ import ray
 
 from egress_ray.names import MANAGER
 from egress_ray.recording.job import Job, Outcome, Publication, Renewal
-from recorders.errors import Fenced, RecorderError
+from recorders.errors import Fenced, RecorderError, Unreachable
 from recorders.lease import Lease, now
 from recorders.progress import Progress
 from recorders.recorder import Recorder, build
@@ -69,11 +69,10 @@ class Recording:
         return await self._finished(job, Outcome("closed", reason=reason))
 
     async def _broken(self, job: Job, error: RecorderError) -> Outcome:
-        from recorders.log.segment_log import read_index
-
-        seconds = (await asyncio.to_thread(read_index, Path(job.spec.folder))).seconds
-        if seconds and error.retryable and not self._stopping:
-            return Outcome("broken", error=str(error), seconds=seconds, retryable=True)
+        """Whether another attempt could mend it; otherwise the files are finished here."""
+        mistake = isinstance(error, Unreachable) and job.spec.attempt == 1
+        if error.retryable and not mistake and not self._stopping:
+            return Outcome("broken", error=str(error), retryable=True)
         return await self._finished(job, Outcome("broken", error=str(error)))
 
     @staticmethod

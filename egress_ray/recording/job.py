@@ -26,8 +26,7 @@ class Job:
 class Outcome:
     """How an attempt ended. `error` is one sentence when it is broken.
 
-    Its files are finished, unless a fresh attempt may go on where it broke off (`retryable`). `seconds` are those of
-    the whole log.
+    Its files are finished, unless a fresh attempt may go on where it broke off (`retryable`).
     """
 
     kind: Literal["closed", "broken", "fenced"]

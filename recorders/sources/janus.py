@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from recorders.config import JanusConfig
-from recorders.errors import Lost, Refused
+from recorders.errors import Lost, Refused, Unreachable
 from recorders.sources.base import Kind, Sink
 from recorders.sources.janus_api import ApiError, Message, Session
 from recorders.sources.rtc import BadOffer, IceSettings, Peer
@@ -69,7 +69,7 @@ class JanusSource:
                     await self._session.open()
                     publishers = await self._join()
             except TimeoutError:
-                raise Lost(f"Janus at {self._session.host} did not answer in {self._connect_s:g} s.") from None
+                raise Unreachable(f"Janus at {self._session.host} did not answer in {self._connect_s:g} s.") from None
             self._announced(publishers)
             closed = asyncio.create_task(self._session.until_closed())
             try:

@@ -17,7 +17,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidHandshake, InvalidURI, WebSocketException
 from websockets.typing import Subprotocol
 
-from recorders.errors import Lost, Refused
+from recorders.errors import Lost, Refused, Unreachable
 
 Message = dict[str, Any]
 
@@ -64,14 +64,14 @@ class Session:
                 max_size=1 << 20,
             )
         except (OSError, InvalidURI, InvalidHandshake, WebSocketException) as error:
-            raise Lost(f"Janus at {self.host} cannot be reached: {_reason(error)}.") from error
+            raise Unreachable(f"Janus at {self.host} cannot be reached: {_reason(error)}.") from error
         self._tasks.append(asyncio.create_task(self._read(self._socket)))
         try:
             self._id = (await self.request({"janus": "create"}))["data"]["id"]
         except ApiError as error:
             if error.code == _FORBIDDEN:
                 raise Refused(f"Janus at {self.host} does not accept the API secret.") from error
-            raise Lost(f"Janus at {self.host} gives no session: {error}.") from error
+            raise Unreachable(f"Janus at {self.host} gives no session: {error}.") from error
         self._tasks.append(asyncio.create_task(self._keep_alive()))
 
     async def until_closed(self) -> None:

@@ -17,7 +17,7 @@ from av.bitstream import BitStreamFilterContext
 from av.container import InputContainer
 
 from recorders.config import MediaConfig
-from recorders.errors import Lost, Refused
+from recorders.errors import Refused, Unreachable
 from recorders.sources.base import EncodedFrame, Kind, Sink
 from recorders.spec import ChannelSpec
 
@@ -44,7 +44,7 @@ class MediaSource:
     async def run(self, sink: Sink) -> None:
         """Play every URL to its end. Who cannot be opened is absent and counted (`sources_failed`).
 
-        Raises `Refused` when no URL is configured for those who are asked for, `Lost` when none can be opened or
+        Raises `Refused` when no URL is configured for those who are asked for, `Unreachable` when none can be opened or
         all broke off.
         """
         if not self._urls:
@@ -56,7 +56,7 @@ class MediaSource:
         finally:
             self._ended.set()
         if all(player.failure for player in players):
-            raise Lost(players[0].failure)
+            raise Unreachable(players[0].failure)
 
     def keyframe(self, uid: str) -> None:
         """A URL cannot be asked for one; the next comes by itself."""

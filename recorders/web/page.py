@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from recorders.errors import Lost, RecorderError, Refused
+from recorders.errors import RecorderError, Refused, Unreachable
 
 if TYPE_CHECKING:
     from playwright.async_api import Page, Response
@@ -55,7 +55,7 @@ async def load(page: Page, url: str, timeout_s: float) -> Loaded:
         if response is not None:
             status.append(response.status)
     except Late:
-        raise Lost(f"The page did not answer within {timeout_s:g} s.") from None
+        raise Unreachable(f"The page did not answer within {timeout_s:g} s.") from None
     except Error as error:
         raise (http_failure(status[-1]) if status else None) or network_failure(url, error.message) from None
     finally:
@@ -80,7 +80,7 @@ def http_failure(status: int) -> RecorderError | None:
     except ValueError:
         phrase = ""
     sentence = f"The page answered HTTP {status}{phrase}."
-    return Refused(sentence) if status < 500 and status not in _PASSING else Lost(sentence)
+    return Refused(sentence) if status < 500 and status not in _PASSING else Unreachable(sentence)
 
 
 def network_failure(url: str, message: str) -> RecorderError:
@@ -92,7 +92,7 @@ def network_failure(url: str, message: str) -> RecorderError:
     if reason in ("ERR_NAME_NOT_RESOLVED", "ERR_NAME_RESOLUTION_FAILED", "ERR_ICANN_NAME_COLLISION"):
         return Refused(f"The page's host {host} was not found in DNS.")
     if reason == "ERR_CONNECTION_REFUSED":
-        return Lost(f"The page's host {host} refused the connection.")
+        return Unreachable(f"The page's host {host} refused the connection.")
     if reason.startswith(("ERR_CERT_", "ERR_SSL_")):
         return Refused(f"The page's certificate or TLS is not valid ({reason}).")
     if reason == "ERR_TOO_MANY_REDIRECTS":
@@ -102,5 +102,5 @@ def network_failure(url: str, message: str) -> RecorderError:
     if reason in ("ERR_UNSAFE_PORT", "ERR_INVALID_URL", "ERR_UNKNOWN_URL_SCHEME", "ERR_DISALLOWED_URL_SCHEME"):
         return Refused(f"The browser does not open this page's address ({reason}).")
     if reason in ("ERR_CONNECTION_TIMED_OUT", "ERR_TIMED_OUT"):
-        return Lost(f"The page's host {host} did not answer ({reason}).")
-    return Lost(f"The page could not be loaded ({reason or message.splitlines()[0]}).")
+        return Unreachable(f"The page's host {host} did not answer ({reason}).")
+    return Unreachable(f"The page could not be loaded ({reason or message.splitlines()[0]}).")

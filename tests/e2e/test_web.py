@@ -22,7 +22,7 @@ import pytest
 from av.video.reformatter import Colorspace
 
 from recorders.config import LogConfig, RecorderConfig, WebConfig
-from recorders.errors import Lost, RecorderError, Refused
+from recorders.errors import Lost, RecorderError, Refused, Unreachable
 from recorders.log.finish import finish
 from recorders.progress import Progress
 from recorders.spec import Format, PageSpec, RecordingSpec, VideoSpec
@@ -203,9 +203,9 @@ def test_pages_that_do_not_load(tmp_path: Path, pages: str) -> None:
     config = RecorderConfig(web=WebConfig(load_timeout_s=2))
     expected = {
         f"{pages}/nothing": (Refused, "The page answered HTTP 404 (Not Found)."),
-        f"{pages}/broken": (Lost, "The page answered HTTP 500 (Internal Server Error)."),
-        f"{pages}/never": (Lost, "The page did not answer within 2 s."),
-        f"http://127.0.0.1:{free}/": (Lost, "The page's host 127.0.0.1 refused the connection."),
+        f"{pages}/broken": (Unreachable, "The page answered HTTP 500 (Internal Server Error)."),
+        f"{pages}/never": (Unreachable, "The page did not answer within 2 s."),
+        f"http://127.0.0.1:{free}/": (Unreachable, "The page's host 127.0.0.1 refused the connection."),
         "http://no-such-host.invalid/": (Refused, "The page's host no-such-host.invalid was not found in DNS."),
     }
     for url, (kind, sentence) in expected.items():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +19,7 @@ from egress_ray.store.engine import open_engine
 from egress_ray.store.rows import Entry, Key
 from egress_ray.store.store import StoreAway, TaskStore
 from egress_ray.tasks import NewTask, RequestConflict, State
+from tests.cluster.service import free_port
 from tests.postgres import Postgres, running_postgres
 
 NEW = NewTask("app", "task0", "request0", "record", {"channel": "room", "layout": "flat"}, "print0")
@@ -27,12 +27,6 @@ NEW = NewTask("app", "task0", "request0", "record", {"channel": "room", "layout"
 
 def new(number: int, **changes: Any) -> NewTask:
     return replace(NEW, task_id=f"task{number}", request_id=f"request{number}", **changes)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture(scope="session")

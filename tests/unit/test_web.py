@@ -16,7 +16,7 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
-from recorders.errors import Lost, RecorderError, Refused
+from recorders.errors import Lost, RecorderError, Refused, Unreachable
 from recorders.spec import VideoSpec
 from recorders.web.codecs import avc_level, codec_name, configurations
 from recorders.web.colour import avcc_marked, vp9_marked
@@ -106,7 +106,7 @@ def test_the_log_s_own_codec_comes_first_and_others_get_more_bits() -> None:
 
 @pytest.mark.parametrize(
     ("status", "kind"),
-    [(200, None), (304, None), (401, Refused), (404, Refused), (429, Lost), (500, Lost), (599, Lost)],
+    [(200, None), (304, None), (401, Refused), (404, Refused), (429, Unreachable), (500, Unreachable), (599, Unreachable)],
 )
 def test_http_failure(status: int, kind: type[RecorderError] | None) -> None:
     error = http_failure(status)
