@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
@@ -14,9 +15,12 @@ import yaml
 from pydantic import ValidationError
 
 from egress_ray import environment
+from egress_ray.names import MANAGER
+from egress_ray.settings import Settings
 
-# A second Ctrl-C, or this long after the first, ends it at once.
+# How long Ray may take to end, and the files of a recording that has stopped to be finished.
 _SHUTDOWN_LIMIT_S = 20.0
+_FINISH_S = 5.0
 CONFIG = Path("serve_config.yaml")
 
 
@@ -50,7 +54,10 @@ def main() -> int:
         print(f"Ray's dashboard: http://{context.dashboard_url}")
         print(f"Recordings are kept in {settings.data_path}. Ctrl-C ends the service.", flush=True)
         ended.wait()
-        print("Ending", flush=True)
+        print("Ending: recordings are being closed", flush=True)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        with contextlib.suppress(KeyboardInterrupt):
+            _close_recordings(settings)
     finally:
         limit = threading.Timer(_SHUTDOWN_LIMIT_S, lambda: os._exit(1))
         limit.daemon = True
@@ -58,6 +65,25 @@ def main() -> int:
         serve.shutdown()  # type: ignore[no-untyped-call]
         ray.shutdown()
     return 0
+
+
+def _close_recordings(settings: Settings) -> None:
+    """Stop every task and let its files be finished, within a bound; what is left goes on at the next start.
+
+    A second Ctrl-C ends the wait.
+    """
+    import ray
+    from ray.exceptions import GetTimeoutError, RayActorError
+
+    within = settings.limits.stop_s + _FINISH_S
+    try:
+        manager = ray.get_actor(MANAGER, namespace=settings.namespace)
+        answer: Any = manager.shut_down.remote(within)
+        left = ray.get(answer, timeout=within + 2)
+    except (RayActorError, GetTimeoutError, ValueError):
+        return
+    if left:
+        print(f"{left} recordings were not closed in time; they go on at the next start", flush=True)
 
 
 def _args(config: Path) -> dict[str, Any]:

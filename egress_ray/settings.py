@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
-from sqlalchemy import make_url
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from sqlalchemy import make_url
 
 from recorders.config import (
     EncoderConfig,
@@ -36,8 +36,8 @@ class StoreSettings(_Section):
 
     url: str | None = Field(
         None,
-        description="SQLAlchemy URL of the task store, sqlite:///... or postgresql://...; by default tasks.db in the data "
-        "folder (SQLite). With a password in it, it must come from the environment.",
+        description="SQLAlchemy URL of the task store, sqlite:///... or postgresql://...; by default tasks.db in the "
+        "data folder (SQLite). With a password in it, it must come from the environment.",
     )
 
 
@@ -56,9 +56,17 @@ class AttemptSettings(_Section):
     )
     healthy_s: float = Field(60.0, ge=0, description="An attempt that lives this long starts the count again.")
     backoff_s: float = Field(
-        1.0, ge=0, description="Wait before the third attempt in a row, doubled for each after it; the second is at once."
+        1.0,
+        ge=0,
+        description="Wait before the third attempt in a row, doubled for each after it; the second is at once.",
     )
     backoff_most_s: float = Field(30.0, ge=0, description="The longest such wait.")
+
+    resume_within_s: float = Field(
+        300.0,
+        ge=0,
+        description="After the service itself was away for longer than this, recordings are finished, not resumed.",
+    )
 
     def backoff(self, losses: int) -> float:
         """Seconds to wait after so many losses in a row."""
@@ -77,11 +85,11 @@ class LimitSettings(_Section):
         None, gt=0, description="A recording ends at this size, in MB (max_size); a request may ask for less."
     )
     idle_s: float | None = Field(
-        None, gt=0, description="A channel in which nobody is seen or heard for this long ends (idle); a request may ask "
-        "for less."
+        None,
+        gt=0,
+        description="A channel in which nobody is seen or heard for this long ends (idle); a request may ask for less.",
     )
     finish_s: float = Field(600.0, gt=0, description="Time for playlist, MP4 and manifest to be written.")
-
 
     @property
     def recording(self) -> Limits:

@@ -64,7 +64,7 @@ class Limited:
             watch.cancel()
 
     async def _watch(self, over: list[EndReason]) -> None:
-        while (reason := reached(self._limits, self._recorder.progress(), time.time())) is None:
+        while (reason := reached(self._limits, self._recorder.progress(), time.time())) is None:  # noqa: ASYNC110
             await asyncio.sleep(_LOOK_S)
         over.append(reason)
         self._recorder.stop()

@@ -37,7 +37,7 @@ class Recorder(Protocol):
 
 
 def build(spec: RecordingSpec, config: RecorderConfig, lease: Lease | None = None) -> Recorder:
-    """The recorder for `spec`, which writes while it holds `lease`. Imports of the other kind's heavy parts are avoided."""
+    """The recorder for `spec`, writing while it holds `lease`. Imports of the other kind's heavy parts are avoided."""
     recorder = _build(spec, config, lease)
     if spec.limits == Limits():
         return recorder

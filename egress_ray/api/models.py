@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 from pydantic_core import PydanticCustomError
 
-from egress_ray.api import limits
+from egress_ray.api import limits as documented
 from egress_ray.tasks import State
 from recorders.spec import Format, Layout
 
@@ -23,20 +23,22 @@ def _even(value: int) -> int:
 
 
 def _pattern(value: str) -> str:
-    if (problem := limits.pattern_problem(value)) is not None:
+    if (problem := documented.pattern_problem(value)) is not None:
         raise PydanticCustomError("filename_pattern", "{problem}", {"problem": problem})
     return value
 
 
 def _sample_rate(value: int) -> int:
-    if value not in limits.SAMPLE_RATES:
-        rates = ", ".join(map(str, limits.SAMPLE_RATES))
+    if value not in documented.SAMPLE_RATES:
+        rates = ", ".join(map(str, documented.SAMPLE_RATES))
         raise PydanticCustomError("sample_rate", "must be one of {rates}", {"rates": rates})
     return value
 
 
-Side = Annotated[int, Field(ge=limits.SIDE[0], le=limits.SIDE[1]), AfterValidator(_even)]
-RequestId = Annotated[str, Field(pattern=limits.REQUEST_ID, description="1 to 32 of 0-9a-zA-Z", examples=["m2d3k03l"])]
+Side = Annotated[int, Field(ge=documented.SIDE[0], le=documented.SIDE[1]), AfterValidator(_even)]
+RequestId = Annotated[
+    str, Field(pattern=documented.REQUEST_ID, description="1 to 32 of 0-9a-zA-Z", examples=["m2d3k03l"])
+]
 
 
 class Video(_Request):
@@ -44,26 +46,26 @@ class Video(_Request):
 
     width: Side = 1280
     height: Side = 720
-    frameRate: int = Field(30, ge=limits.FRAME_RATE[0], le=limits.FRAME_RATE[1])  # noqa: N815
-    bitrate: int = Field(1000, ge=limits.VIDEO_KBPS[0], le=limits.VIDEO_KBPS[1], description="kbit/s")
+    frameRate: int = Field(30, ge=documented.FRAME_RATE[0], le=documented.FRAME_RATE[1])  # noqa: N815
+    bitrate: int = Field(1000, ge=documented.VIDEO_KBPS[0], le=documented.VIDEO_KBPS[1], description="kbit/s")
 
 
 class Audio(_Request):
     """The sound: Hz, channels, kbit/s."""
 
     sampleRate: Annotated[int, AfterValidator(_sample_rate)] = Field(  # noqa: N815
-        48000, json_schema_extra={"enum": list(limits.SAMPLE_RATES)}
+        48000, json_schema_extra={"enum": list(documented.SAMPLE_RATES)}
     )
     channels: int = Field(2, ge=1, le=2)
-    bitrate: int = Field(128, ge=limits.AUDIO_KBPS[0], le=limits.AUDIO_KBPS[1], description="kbit/s")
+    bitrate: int = Field(128, ge=documented.AUDIO_KBPS[0], le=documented.AUDIO_KBPS[1], description="kbit/s")
 
 
 class RegionModel(_Request):
     """A rectangle of the canvas for one user; even pixels, higher `z` covers lower."""
 
-    uid: str = Field(pattern=limits.USER)
-    x: Annotated[int, Field(ge=0, le=limits.SIDE[1]), AfterValidator(_even)]
-    y: Annotated[int, Field(ge=0, le=limits.SIDE[1]), AfterValidator(_even)]
+    uid: str = Field(pattern=documented.USER)
+    x: Annotated[int, Field(ge=0, le=documented.SIDE[1]), AfterValidator(_even)]
+    y: Annotated[int, Field(ge=0, le=documented.SIDE[1]), AfterValidator(_even)]
     width: Side
     height: Side
     z: int = Field(0, ge=-1000, le=1000)
@@ -83,37 +85,37 @@ class RecordPayload(_Request):
     """What to record. Which fields go together is checked by `egress_ray.api.rules`."""
 
     layout: Layout | Literal["freestyle"] = "flat"
-    channel: str | None = Field(None, pattern=limits.CHANNEL, description="required unless layout is freestyle")
+    channel: str | None = Field(None, pattern=documented.CHANNEL, description="required unless layout is freestyle")
     access_token: SecretStr | None = Field(
         None,
-        min_length=limits.TOKEN_LENGTH[0],
-        max_length=limits.TOKEN_LENGTH[1],
+        min_length=documented.TOKEN_LENGTH[0],
+        max_length=documented.TOKEN_LENGTH[1],
         description="required unless layout is freestyle; never given back",
     )
     workerUid: int | None = Field(  # noqa: N815
         None,
-        ge=limits.WORKER_UID[0],
-        le=limits.WORKER_UID[1],
+        ge=documented.WORKER_UID[0],
+        le=documented.WORKER_UID[1],
         description="the uid the recorder joins under; required unless layout is freestyle",
     )
-    users: list[Annotated[str, Field(pattern=limits.USER)]] | None = Field(
-        None, max_length=limits.USERS, description="empty or absent: everyone, as they come and go"
+    users: list[Annotated[str, Field(pattern=documented.USER)]] | None = Field(
+        None, max_length=documented.USERS, description="empty or absent: everyone, as they come and go"
     )
     url: str | None = Field(
-        None, pattern=limits.URL, max_length=limits.URL_LENGTH, description="freestyle only, required there"
+        None, pattern=documented.URL, max_length=documented.URL_LENGTH, description="freestyle only, required there"
     )
     regions: list[RegionModel] | None = Field(
-        None, min_length=1, max_length=limits.REGIONS, description="customized only, required there"
+        None, min_length=1, max_length=documented.REGIONS, description="customized only, required there"
     )
     interval_in_ms: int | None = Field(
-        None, ge=limits.INTERVAL_MS[0], le=limits.INTERVAL_MS[1], description="snapshot only"
+        None, ge=documented.INTERVAL_MS[0], le=documented.INTERVAL_MS[1], description="snapshot only"
     )
     webGL: bool | None = Field(None, description="freestyle only: give the page WebGL, by software")  # noqa: N815
     filename_pattern: Annotated[str, AfterValidator(_pattern)] = Field(
         "{task_id}",
         min_length=1,
-        max_length=limits.PATTERN_LENGTH,
-        description="may hold " + ", ".join(f"{{{name}}}" for name in limits.PLACEHOLDERS),
+        max_length=documented.PATTERN_LENGTH,
+        description="may hold " + ", ".join(f"{{{name}}}" for name in documented.PLACEHOLDERS),
     )
     limits: LimitsModel | None = Field(None, description="when it ends by itself")
     format: Format = "hls"

@@ -61,6 +61,10 @@ class TaskManager:
         """Returns when the store can be written; raises when not."""
         await self._dispatcher.ready()
 
+    async def shut_down(self, within_s: float) -> int:
+        """Accept nothing more and stop every task (reason "shutdown"); how many were still open at the end."""
+        return await self._own(self._dispatcher.shut_down(within_s))
+
     async def retire(self) -> None:
         """Accept nothing more and finish what is under way in the store; then this actor may be killed.
 

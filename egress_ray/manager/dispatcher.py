@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from typing import Any
@@ -43,8 +44,10 @@ class Dispatcher:
         """Take up every open task that has no driver, from the store alone: all of them at first, and later those
         whose start was in the store before its answer got lost."""
         while self._accepting:
+            before = await self._store.insist(lambda connection: rows.beat(connection, time.time()))
+            away_s = 0.0 if before is None or self._recovered.is_set() else time.time() - before
             for entry in await self._store.insist(rows.open_tasks):
-                self._drive(entry)
+                self._drive(entry, away_s)
             self._recovered.set()
             await asyncio.sleep(_SWEEP_S)
 
@@ -60,10 +63,10 @@ class Dispatcher:
             self._drive(added)
         return added.task
 
-    async def stop(self, app_id: str, task_id: str) -> tuple[Task, bool] | None:
+    async def stop(self, app_id: str, task_id: str, reason: str = "user_stop") -> tuple[Task, bool] | None:
         """Ask for a stop. The task, and whether it had ended before; None when this app has no such task."""
         key = Key(app_id, task_id)
-        changed = await self._store.run(lambda connection: rows.ask_stop(connection, key, time.time()))
+        changed = await self._store.run(lambda connection: rows.ask_stop(connection, key, time.time(), reason))
         if changed is None:
             entry = await self._store.run(lambda connection: rows.get(connection, key))
             return None if entry is None else (self._seen(entry), entry.task.state.terminal)
@@ -104,6 +107,15 @@ class Dispatcher:
         await self._recovered.wait()
         await self._store.run(lambda connection: None)
 
+    async def shut_down(self, within_s: float) -> int:
+        """Accept nothing more and stop every task (reason "shutdown"); how many were still open at the end."""
+        self._accepting = False
+        await asyncio.gather(*(self.stop(key.app_id, key.task_id, "shutdown") for key in list(self._drivers)))
+        at_work = [driver.ended.wait() for driver in self._drivers.values()]
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.gather(*at_work), within_s)
+        return len(self._drivers)
+
     def retire(self) -> None:
         """Accept nothing more, and leave the open tasks as they are."""
         self._accepting = False
@@ -115,10 +127,10 @@ class Dispatcher:
         """Close the store."""
         await asyncio.to_thread(self._store.close)
 
-    def _drive(self, entry: Entry) -> None:
+    def _drive(self, entry: Entry, away_s: float = 0.0) -> None:
         if entry.key in self._drivers or not self._accepting:
             return
-        driver = Driver(entry, self._office)
+        driver = Driver(entry, self._office, away_s)
         self._drivers[entry.key] = driver
         driver.begin(lambda: self._drivers.pop(entry.key, None))
 

@@ -31,13 +31,17 @@ _ASK_AGAIN_S = 0.2
 
 
 class Driver:
-    """Owns all moves of one task but a stop's first; the manager has one for each open task."""
+    """Owns all moves of one task but a stop's first; the manager has one for each open task.
 
-    def __init__(self, entry: Entry, office: Office) -> None:
+    `away_s` is how long there was no manager before this one.
+    """
+
+    def __init__(self, entry: Entry, office: Office, away_s: float = 0.0) -> None:
         self.stop_asked = asyncio.Event()
         if entry.stop_asked:
             self.stop_asked.set()
         self._entry = entry
+        self._away_s = away_s
         self._office = office
         self._limits = office.settings.limits
         self._attempts = office.settings.attempts
@@ -45,11 +49,13 @@ class Driver:
         self._lease_until = time.monotonic() + self._lease.expiry_s
         self._files = entry.task.files
         self._work: asyncio.Task[None] | None = None
+        self.ended = asyncio.Event()
 
     def begin(self, ended: Callable[[], Any]) -> None:
         """Drive until the task has ended, then call `ended`."""
         self._work = asyncio.create_task(self._drive(), name=f"task {self._entry.task.task_id}")
         self._work.add_done_callback(lambda _: ended())
+        self._work.add_done_callback(lambda _: self.ended.set())
 
     def cancel(self) -> None:
         """Leave the task as it is, for the next manager."""
@@ -78,12 +84,19 @@ class Driver:
                     actor = self._office.find(self._entry.task)
                     outcome = actor.wait.remote() if actor is not None else None
                     if actor is None:
-                        await self._lost("its process was gone when the task manager came back")
+                        await self._gone()
                 if actor is not None:
                     await self._watch(actor, outcome)
         except Exception as error:  # a defect of ours: no task may be left open for it
             log.exception("The driver of task %s failed", self._entry.task.task_id)
             await self._end(Event.BROKEN, error=f"The task manager failed: {error!r}.")
+
+    async def _gone(self) -> None:
+        """The task's recorder had ended before this manager began."""
+        if self._away_s > self._attempts.resume_within_s and not self.stop_asked.is_set():
+            await self._finish(Event.BROKEN, error=f"The service was away for {self._away_s:.0f} s.")
+        else:
+            await self._lost("its process was gone when the task manager came back")
 
     async def _start(self) -> Any | None:
         """Wait for a recorder; the actor, its task PROCESSING, or None when the task has ended or must try again."""
@@ -146,7 +159,7 @@ class Driver:
         entry = await self._store(lambda connection: rows.get(connection, self._entry.key))
         self._entry = entry
         if entry.stop_asked:
-            await self._finish(Event.STOP_ASKED, reason="user_stop")
+            await self._finish(Event.STOP_ASKED)
 
     def _run(self, actor: Any) -> Any:
         task = self._entry.task
@@ -180,7 +193,6 @@ class Driver:
             await self._finish(
                 Event.CLOSED,
                 message=f"The recorder did not stop within {self._limits.stop_s:.0f} s and was killed.",
-                reason="user_stop",
             )
         else:
             await self._lost("its process died")
@@ -207,8 +219,9 @@ class Driver:
 
     async def _ended(self, outcome: Outcome) -> None:
         if outcome.kind == "closed":
-            reason = "user_stop" if self.stop_asked.is_set() else outcome.reason
-            await self._end(Event.CLOSED, reason=reason, files=list(outcome.files))
+            # Whoever asked for the stop has noted why.
+            reason = {} if self.stop_asked.is_set() else {"reason": outcome.reason}
+            await self._end(Event.CLOSED, files=list(outcome.files), **reason)
         elif outcome.retryable:
             await self._retry(outcome.error)
         else:
@@ -221,7 +234,7 @@ class Driver:
         """Back to the queue for the next attempt, while there are any left; otherwise finish what there is."""
         entry, now = self._entry, time.time()
         if self.stop_asked.is_set() and entry.task.state is not State.ENQUEUED:
-            await self._finish(Event.CLOSED, reason="user_stop", message=error)
+            await self._finish(Event.CLOSED, message=error)
             return
         healthy = entry.claimed_at is not None and now - entry.claimed_at >= self._attempts.healthy_s
         losses = 1 if healthy else entry.losses + 1

@@ -11,7 +11,6 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import Engine, create_engine, event, make_url
 
-
 _CONNECT_S = 3
 _STATEMENT_S = 10
 # A server that has gone without a word is noticed by the kernel within 6 s.
@@ -30,7 +29,9 @@ def open_engine(url: str) -> Engine:
         limits = {"connect_timeout": _CONNECT_S, "options": f"-c statement_timeout={_STATEMENT_S * 1000}"}
         if parsed.drivername == "postgresql":
             parsed = parsed.set(drivername="postgresql+psycopg")
-        engine = create_engine(parsed, pool_size=1, max_overflow=0, pool_pre_ping=True, connect_args={**limits, **_ALIVE})
+        engine = create_engine(
+            parsed, pool_size=1, max_overflow=0, pool_pre_ping=True, connect_args={**limits, **_ALIVE}
+        )
     config = Config()
     config.set_main_option("script_location", str(files("egress_ray.store") / "migrations"))
     with engine.begin() as connection:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Row, and_, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from egress_ray.manager.states import Event, sources, target
-from egress_ray.store.schema import tasks
+from egress_ray.store.schema import managers, tasks
 from egress_ray.tasks import NewTask, Page, RequestConflict, State, Task
 
 OPEN = (State.ENQUEUED, State.PROCESSING, State.STOPPING)
@@ -147,7 +147,7 @@ def claim(connection: Connection, key: Key, now: float, attempt: int, node_id: s
     return move(connection, key, Event.CLAIMED, now, attempt=attempt, node_id=node_id, claimed_at=now)
 
 
-def ask_stop(connection: Connection, key: Key, now: float) -> Entry | None:
+def ask_stop(connection: Connection, key: Key, now: float, reason: str = "user_stop") -> Entry | None:
     """Note that the task is to end; None when it is unknown, has ended or is ending.
 
     One that waits for its next recorder stays ENQUEUED until what was recorded is finished.
@@ -155,7 +155,7 @@ def ask_stop(connection: Connection, key: Key, now: float) -> Entry | None:
     entry = get(connection, key)
     if entry is None:
         return None
-    asked = {"action": "stop", "reason": "user_stop"}
+    asked: dict[str, Any] = {"action": "stop", "reason": reason}
     if entry.task.state is not State.ENQUEUED or not entry.resumed:
         return move(connection, key, Event.STOP_ASKED, now, **asked)
     if entry.stop_asked:
@@ -188,6 +188,14 @@ def move(
         values["access_token"] = None
     connection.execute(update(tasks).where(_is(key)).values(values))
     return get(connection, key)
+
+
+def beat(connection: Connection, now: float) -> float | None:
+    """Note that a manager is alive; when one was the last time (Unix seconds), None before the first."""
+    before = connection.execute(select(managers.c.alive_at)).scalar_one_or_none()
+    change = insert(managers) if before is None else update(managers)
+    connection.execute(change.values(number=1, alive_at=now))
+    return before
 
 
 def _is(key: Key) -> Any:

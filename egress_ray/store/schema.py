@@ -6,6 +6,13 @@ from sqlalchemy import JSON, Column, Float, Index, Integer, LargeBinary, MetaDat
 
 metadata = MetaData()
 
+managers = Table(
+    "managers",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    # When the task manager last was there (Unix seconds).
+    Column("alive_at", Float, nullable=False),
+)
 tasks = Table(
     "tasks",
     metadata,

@@ -112,7 +112,9 @@ def _times(moof: bytes) -> list[tuple[int, int, int]]:
             (track,) = struct.unpack_from(">I", tfhd, 4)
             (start,) = struct.unpack_from(">Q" if tfdt[0] == 1 else ">I", tfdt, 4)
             default = _default_duration(tfhd)
-            found.append((track, start, sum(_run_duration(trun, default) for kind, trun in boxes(traf) if kind == b"trun")))
+            found.append(
+                (track, start, sum(_run_duration(trun, default) for kind, trun in boxes(traf) if kind == b"trun"))
+            )
     if not found:
         raise ValueError("There is no traf box.")
     return found

@@ -119,8 +119,9 @@ class CmafWriter:
 
     Times count from the recording's epoch (Unix seconds of media time 0): picture `n` is shown at
     `n / frame_rate`, sound by its sample index. A part ends at the first keyframe `part_seconds` or more after
-    its start; without pictures, sound is cut at about that length. What is not in a part yet is in the journal. Once
-    the log has refused something (its error is raised as it is) nothing more is written, so that an attempt has no holes.
+    its start; without pictures, sound is cut at about that length. What is not in a part yet is in the journal.
+    Once the log has refused something (its error is raised as it is) nothing more is written, so that an attempt has
+    no holes.
     """
 
     def __init__(

@@ -61,9 +61,9 @@ class Index:
     def plus(self, entry: Attempt | Part) -> Index:
         """This index with one more entry at its end, if that counts there.
 
-        A part counts only while its attempt is the newest that has begun, and comes after that attempt's other parts;
-        an attempt only when it is newer than all before it. So what a fenced-off writer still got in behind its successor's beginning is nothing to
-        any reader, whatever it checked before it wrote.
+        A part counts only while its attempt is the newest that has begun, and with a number above those of that
+        attempt's other parts; an attempt only when it is newer than all before it. So what a fenced-off writer still
+        got in behind its successor's beginning is nothing to any reader, whatever it checked before it wrote.
         """
         newest = self.newest_attempt
         if isinstance(entry, Attempt):

@@ -14,10 +14,10 @@ from recorders.log.segment_log import SegmentLog, read_index
 
 
 def open_log(folder: Path, prefix: str, attempt: int, lease: Lease | None = None) -> SegmentLog:
-    """The log for an attempt, with what the attempt before it has left salvaged."""
-    log = SegmentLog(folder, prefix, attempt, lease)
+    """The log for an attempt, with what the attempt before it has left salvaged. Raises as `SegmentLog` does."""
+    SegmentLog(folder, prefix, attempt, lease)  # nothing is salvaged from a newer one, which may be writing
     salvage(folder, prefix)
-    return log
+    return SegmentLog(folder, prefix, attempt, lease)
 
 
 def salvage(folder: Path, prefix: str) -> None:

@@ -174,7 +174,6 @@ class WebRecorder:
 
         def prepare() -> SegmentLog:
             import recorders.web.output  # noqa: F401
-
             from recorders.log.salvage import open_log
 
             return open_log(Path(self._spec.folder), self._spec.prefix, self._spec.attempt, self._lease)

@@ -21,16 +21,18 @@ def main() -> int:
     given = parser.parse_args()
     # Faults come faster here than anybody's patience with a recording that is lost again and again.
     settings = {"EGRESS_ATTEMPTS__IN_A_ROW": "1000", "EGRESS_ATTEMPTS__BACKOFF_S": "0"}
-    with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
-        with running(command(), Path(folder), free_port(), settings) as service:
-            result = chaos(
-                service,
-                kills=given.kills,
-                natives=given.natives,
-                pages=given.pages,
-                pause_s=given.pause,
-                seed=given.seed,
-            )
+    with (
+        tempfile.TemporaryDirectory(prefix="chaos-") as folder,
+        running(command(), Path(folder), free_port(), settings) as service,
+    ):
+        result = chaos(
+            service,
+            kills=given.kills,
+            natives=given.natives,
+            pages=given.pages,
+            pause_s=given.pause,
+            seed=given.seed,
+        )
     print(result.table())
     return 1 if result.ghosts or result.doubles or result.unplayable else 0
 

@@ -38,8 +38,10 @@ class Result:
             lines.append(
                 f"{kind}: {len(found)} losses; media lost {_spread(lost)} s; recording again after {_spread(again)} s"
             )
-        for name in ("ghosts", "doubles", "unplayable"):
-            lines.append(f"{name}: {len(getattr(self, name))} {getattr(self, name) or ''}")
+        lines += [
+            f"{name}: {len(found)} {found or ''}"
+            for name, found in (("ghosts", self.ghosts), ("doubles", self.doubles), ("unplayable", self.unplayable))
+        ]
         return "\n".join(lines)
 
 

@@ -176,10 +176,11 @@ def running(command: list[str], folder: Path, port: int, settings: Mapping[str, 
             until(lambda: _ready(http, process), _READY_S, log.read_text)
             service = Service(process, http, data, log)
             yield service
-            known = service.descendants()
+            known = _family(process)
     finally:
-        known = known or psutil.Process(process.pid).children(recursive=True)
-        process.send_signal(signal.SIGINT)
+        known = known or _family(process)
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
         try:
             process.wait(_END_S)
             gone(known, 10)
@@ -187,6 +188,11 @@ def running(command: list[str], folder: Path, port: int, settings: Mapping[str, 
             for each in [*known, psutil.Process(process.pid)] if process.poll() is None else known:
                 if each.is_running():
                     each.kill()
+
+
+def _family(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
+    """All processes of a service, none when a test has killed it with them."""
+    return psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
 
 
 def _ready(http: httpx.Client, process: subprocess.Popen[bytes]) -> bool:

@@ -309,8 +309,8 @@ def test_a_disk_that_takes_no_more(tmp_path: Path) -> None:
         put(packets[130:])
     writer.close()
     assert not list(tmp_path.glob(".*"))
-    assert finish(tmp_path, "rec", "mp4").parts == 1
-    assert content(tmp_path / "rec.mp4").numbers == list(range(60))
+    assert finish(tmp_path, "rec", "mp4").parts == 2, "what the journal took is salvaged"
+    assert content(tmp_path / "rec.mp4").numbers == list(range(90))
 
 
 def test_kill_9_while_writing(tmp_path: Path) -> None:
@@ -332,7 +332,7 @@ def test_kill_9_while_writing(tmp_path: Path) -> None:
             process.wait(10)
         closed = len(read_index(folder).parts)
         assert closed >= parts
-        assert finish(folder, "rec", "mp4").parts == closed
+        assert finish(folder, "rec", "mp4").parts in (closed, closed + 1), "what was open is salvaged"
         assert validate(folder / "rec.m3u8") == []
         for name in ("rec.m3u8", "rec.mp4"):
             assert probe_quiet(folder / name) == ""

@@ -43,10 +43,10 @@ def test_everything_that_was_encoded_is_kept(tmp_path: Path, format: Format) -> 
     assert probe_quiet(tmp_path / "rec.m3u8") == ""
     assert validate(tmp_path / "rec.m3u8") == []
     found = content(tmp_path / "rec.m3u8")
-    assert found.clicks == pytest.approx([0.5, 1.5, 2.5], abs=0.003)
+    assert found.clicks == pytest.approx([0.5, 1.5, 2.5, 3.5], abs=0.003)
     if format in ("hls", "mp4"):
         assert found.numbers == list(range(DIED_AT))
-        assert found.flashes == pytest.approx([0.5, 1.5, 2.5], abs=0.003)
+        assert found.flashes == pytest.approx([0.5, 1.5, 2.5, 3.5], abs=0.003)
     assert not list(tmp_path.glob("*.journal"))
 
 
@@ -90,10 +90,17 @@ def test_a_closed_recording_leaves_no_journal(tmp_path: Path) -> None:
 
 @given(st.data())
 @settings(max_examples=60, deadline=None)
-def test_a_journal_cut_anywhere_is_whole_up_to_there(data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_a_journal_cut_anywhere_is_whole_up_to_there(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
     path = tmp_path_factory.mktemp("journal") / "rec_1.journal"
     given_packets = st.builds(
-        Packet, st.sampled_from(["video", "audio"]), st.integers(0, 2**40), st.integers(1, 2**20), st.booleans(), st.binary()
+        Packet,
+        st.sampled_from(["video", "audio"]),
+        st.integers(0, 2**40),
+        st.integers(1, 2**20),
+        st.booleans(),
+        st.binary(),
     )
     packets = data.draw(st.lists(given_packets, max_size=8))
     journal = Journal(path, _HEADING)

@@ -40,7 +40,9 @@ def test_a_channel() -> None:
 
 
 def test_a_page() -> None:
-    spec = to_spec(task(layout="freestyle", url="https://example.org/", webGL=True), None, 1, Path("/data/t1"), Limits())
+    spec = to_spec(
+        task(layout="freestyle", url="https://example.org/", webGL=True), None, 1, Path("/data/t1"), Limits()
+    )
     assert spec.subject == PageSpec("https://example.org/", True)
     assert spec.prefix == "20260131/page-all"
 

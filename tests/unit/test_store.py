@@ -1,4 +1,5 @@
-"""The store of tasks on a real SQLite and a real PostgreSQL: idempotent starts, moves by the table, pages, durability, shared commits."""
+"""The store of tasks on a real SQLite and a real PostgreSQL: idempotent starts, moves by the table, pages,
+durability, shared commits."""
 
 from __future__ import annotations
 

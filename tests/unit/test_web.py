@@ -106,7 +106,15 @@ def test_the_log_s_own_codec_comes_first_and_others_get_more_bits() -> None:
 
 @pytest.mark.parametrize(
     ("status", "kind"),
-    [(200, None), (304, None), (401, Refused), (404, Refused), (429, Unreachable), (500, Unreachable), (599, Unreachable)],
+    [
+        (200, None),
+        (304, None),
+        (401, Refused),
+        (404, Refused),
+        (429, Unreachable),
+        (500, Unreachable),
+        (599, Unreachable),
+    ],
 )
 def test_http_failure(status: int, kind: type[RecorderError] | None) -> None:
     error = http_failure(status)

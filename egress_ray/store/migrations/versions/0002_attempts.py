@@ -1,4 +1,5 @@
-"""What is needed to go on after a loss: when the last attempt was claimed, and how many were lost in a row."""
+"""What is needed to go on after a loss: when the last attempt was claimed, how many were lost in a row, and since when
+there has been no manager."""
 
 from __future__ import annotations
 
@@ -13,9 +14,15 @@ depends_on = None
 
 def upgrade() -> None:
     op.add_column("tasks", sa.Column("claimed_at", sa.Float))
+    op.create_table(
+        "managers",
+        sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("alive_at", sa.Float, nullable=False),
+    )
     op.add_column("tasks", sa.Column("losses", sa.Integer, nullable=False, server_default="0"))
 
 
 def downgrade() -> None:
+    op.drop_table("managers")
     op.drop_column("tasks", "losses")
     op.drop_column("tasks", "claimed_at")
