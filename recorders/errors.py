@@ -38,6 +38,10 @@ class Unwritable(RecorderError):
     retryable = False
 
 
+class StorageAway(RecorderError):
+    """The object store does not do as asked now: no connection, no access, no such bucket."""
+
+
 class Fenced(RecorderError):
     """A newer attempt owns the segment log; this one must stop writing at once."""
 

@@ -76,6 +76,31 @@ def _follows(part: Part, newest: int, parts: Sequence[Part]) -> bool:
     return part.attempt == newest and (last is None or part.sequence > last.sequence)
 
 
+    def of(self, attempt: int) -> Index:
+        """Only what one attempt has written."""
+        mine = (entry for entry in self.attempts if entry.attempt == attempt)
+        return Index(tuple(mine), tuple(part for part in self.parts if part.attempt == attempt))
+
+    @property
+    def lines(self) -> bytes:
+        """As a file."""
+        entries = [(entry.attempt, 0, entry) for entry in self.attempts]
+        entries += [(part.attempt, 1, part) for part in self.parts]
+        return b"".join(line(entry) for *_, entry in sorted(entries, key=lambda each: each[:2]))
+
+
+def united(copies: Iterable[Index]) -> Index:
+    """One log from copies of it, each of which may lack whole attempts, or the last parts of an attempt."""
+    best: dict[int, Index] = {}
+    for copy in copies:
+        for attempt in (entry.attempt for entry in copy.attempts):
+            mine = copy.of(attempt)
+            if attempt not in best or len(mine.parts) > len(best[attempt].parts):
+                best[attempt] = mine
+    logs = [best[attempt] for attempt in sorted(best)]
+    return Index(tuple(entry for log in logs for entry in log.attempts), tuple(part for log in logs for part in log.parts))
+
+
 def line(entry: Attempt | Part) -> bytes:
     """One entry as one line."""
     kind = "attempt" if isinstance(entry, Attempt) else "part"

@@ -7,7 +7,7 @@ const VIDEO = 1;
 const AUDIO = 2;
 const PINGS = 12;
 // How long to wait for a picture of the blank tab.
-const MEASURE_MS = 400;
+const MEASURE_MS = 3000;
 const AUDIO_BATCH_MS = 100;
 const EARLY_BLOCKS = 20;
 const TICK_MS = 50;
@@ -339,12 +339,14 @@ async function measureMatrix(track) {
   while (!matrix) {
     const { value: picture, done } = await Promise.race([reader.read(), late]);
     if (done) break;
-    if (/^(I420|NV12)/.test(picture.format ?? "")) {
+    const readable = /^(I420|NV12)/.test(picture.format ?? "");
+    if (readable) {
       await picture.copyTo(pixels, { rect: { x: 0, y: 0, width: 2, height: 2 } });
       if (Math.abs(pixels[0] - 145) < 8) matrix = "bt601";
       if (Math.abs(pixels[0] - 173) < 8) matrix = "bt709";
     }
     picture.close();
+    if (!readable) break;
   }
   reader.cancel();
   return matrix;

@@ -91,7 +91,7 @@ def _hit_recorder(
     chance.shuffle(found)
     for process in found:
         try:
-            task = process.cmdline()[0].split()[1] if len(process.cmdline()) == 1 else process.cmdline()[1]
+            task = " ".join(process.cmdline()).split()[1]
             at = time.time()
             do(process)
         except (psutil.Error, IndexError):
