@@ -6,7 +6,7 @@ Pure parsing and writing of lines; the file itself belongs to `segment_log`.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 
 
@@ -70,11 +70,10 @@ class Index:
             return Index((*self.attempts, entry), self.parts) if entry.attempt > newest else self
         return Index(self.attempts, (*self.parts, entry)) if _follows(entry, newest, self.parts) else self
 
-
-def _follows(part: Part, newest: int, parts: Sequence[Part]) -> bool:
-    last = parts[-1] if parts and parts[-1].attempt == newest else None
-    return part.attempt == newest and (last is None or part.sequence > last.sequence)
-
+    @property
+    def entries(self) -> list[Attempt | Part]:
+        """Both kinds."""
+        return [*self.attempts, *self.parts]
 
     def of(self, attempt: int) -> Index:
         """Only what one attempt has written."""
@@ -84,9 +83,12 @@ def _follows(part: Part, newest: int, parts: Sequence[Part]) -> bool:
     @property
     def lines(self) -> bytes:
         """As a file."""
-        entries = [(entry.attempt, 0, entry) for entry in self.attempts]
-        entries += [(part.attempt, 1, part) for part in self.parts]
-        return b"".join(line(entry) for *_, entry in sorted(entries, key=lambda each: each[:2]))
+        return b"".join(line(entry) for entry in sorted(self.entries, key=lambda entry: entry.attempt))
+
+
+def _follows(part: Part, newest: int, parts: Sequence[Part]) -> bool:
+    last = parts[-1] if parts and parts[-1].attempt == newest else None
+    return part.attempt == newest and (last is None or part.sequence > last.sequence)
 
 
 def united(copies: Iterable[Index]) -> Index:
@@ -98,7 +100,9 @@ def united(copies: Iterable[Index]) -> Index:
             if attempt not in best or len(mine.parts) > len(best[attempt].parts):
                 best[attempt] = mine
     logs = [best[attempt] for attempt in sorted(best)]
-    return Index(tuple(entry for log in logs for entry in log.attempts), tuple(part for log in logs for part in log.parts))
+    return Index(
+        tuple(entry for log in logs for entry in log.attempts), tuple(part for log in logs for part in log.parts)
+    )
 
 
 def line(entry: Attempt | Part) -> bytes:
@@ -107,22 +111,30 @@ def line(entry: Attempt | Part) -> bytes:
     return (json.dumps({"kind": kind, **asdict(entry)}, separators=(",", ":")) + "\n").encode()
 
 
-def parse(lines: Iterable[bytes]) -> Index:
-    """The index in the lines, by the rule of `Index.plus`; a line that is not whole (a write cut short) is left out."""
-    attempts: list[Attempt] = []
-    parts: list[Part] = []
-    newest = 0
+def entries(lines: Iterable[bytes]) -> Iterator[Attempt | Part]:
+    """What the lines say; a line that is not whole (a write cut short) is left out."""
     for raw in lines:
         try:
             entry = json.loads(raw)
             kind = entry.pop("kind")
-            if kind == "attempt" and entry["attempt"] > newest:
-                attempts.append(Attempt(**entry))
-                newest = entry["attempt"]
+            if kind == "attempt":
+                yield Attempt(**entry)
             elif kind == "part":
-                part = Part(**entry)
-                if _follows(part, newest, parts):
-                    parts.append(part)
+                yield Part(**entry)
         except (ValueError, TypeError, KeyError, AttributeError):
             continue
+
+
+def parse(lines: Iterable[bytes]) -> Index:
+    """The index in the lines, by the rule of `Index.plus`."""
+    attempts: list[Attempt] = []
+    parts: list[Part] = []
+    newest = 0
+    for entry in entries(lines):
+        if isinstance(entry, Part):
+            if _follows(entry, newest, parts):
+                parts.append(entry)
+        elif entry.attempt > newest:
+            attempts.append(entry)
+            newest = entry.attempt
     return Index(tuple(attempts), tuple(parts))

@@ -27,7 +27,7 @@ def manifest(folder: Path, prefix: str, index: Index) -> str:
         "tracks": _tracks(folder / index.attempt_of(index.parts[0]).init),
         "attempts": [_attempt(index, attempt.attempt) for attempt in index.attempts],
         "gaps": _gaps(index),
-        "files": [*_made(folder, prefix), *_logged(index)],
+        "files": [*_made(folder, prefix), *logged(index)],
     }
     return json.dumps(document, indent=2) + "\n"
 
@@ -40,8 +40,8 @@ def vouches(folder: Path, prefix: str, index: Index, names: tuple[str, ...]) -> 
         made = all((folder / name).stat().st_size == sizes[name] for name in names)
     except (OSError, ValueError, TypeError, KeyError):
         return False
-    logged = _logged(index)
-    return made and listed[-len(logged) :] == logged and len(listed) == len(logged) + len(names)
+    of_log = logged(index)
+    return made and listed[-len(of_log) :] == of_log and len(listed) == len(of_log) + len(names)
 
 
 def _tracks(init: Path) -> list[dict[str, Any]]:
@@ -87,7 +87,8 @@ def _made(folder: Path, prefix: str) -> list[dict[str, Any]]:
     ]
 
 
-def _logged(index: Index) -> list[dict[str, Any]]:
+def logged(index: Index) -> list[dict[str, Any]]:
+    """The files of the log, as a manifest ends with them."""
     return [
         *({"name": entry.init, "bytes": entry.bytes, "sha256": entry.sha256} for entry in index.attempts),
         *({"name": part.name, "bytes": part.bytes, "sha256": part.sha256} for part in index.parts),

@@ -14,7 +14,7 @@ from pathlib import Path
 from recorders.errors import Fenced, RecorderError, Unwritable
 from recorders.lease import Lease
 from recorders.log import files
-from recorders.log.index import Attempt, Index, Part, line, parse
+from recorders.log.index import Attempt, Index, Part, entries, line, parse
 from recorders.log.playlist import assemble, segment, target_duration
 
 
@@ -30,6 +30,34 @@ def _read(path: Path) -> tuple[Index, int]:
     except FileNotFoundError:
         return Index(), 0
     return parse(raw.splitlines()), len(raw)
+
+
+class IndexReader:
+    """Follows an index that somebody else may be writing to, reading only what is new."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = Path(folder) / files.INDEX
+        self._index, self._seen = Index(), (0, 0)
+
+    def read(self) -> Index:
+        """The log as it is now; the very object of the last time when nothing has changed."""
+        try:
+            with self._path.open("rb") as file:
+                status = os.fstat(file.fileno())
+                inode, size = self._seen
+                if (status.st_ino, status.st_size) == self._seen:
+                    return self._index
+                if status.st_ino != inode or status.st_size < size:
+                    self._index, size = Index(), 0
+                file.seek(size)
+                whole, newline, _ = file.read().rpartition(b"\n")
+        except FileNotFoundError:
+            self._index, self._seen = Index(), (0, 0)
+            return self._index
+        for entry in entries(whole.splitlines()):
+            self._index = self._index.plus(entry)
+        self._seen = (status.st_ino, size + len(whole) + len(newline))
+        return self._index
 
 
 @contextmanager

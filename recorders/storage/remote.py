@@ -81,7 +81,7 @@ class Remote:
         draft = files.temporary(target)
         digest = hashlib.sha256()
         try:
-            with _away("give"), draft.open("wb") as file:
+            with draft.open("wb") as file, _away("give"):
                 for chunk in obstore.get(self._store, self._at(name)).stream():
                     digest.update(chunk)
                     file.write(chunk)
@@ -154,7 +154,7 @@ def _digests(path: Path) -> tuple[Stored, str]:
 def _away(doing: str) -> Iterator[None]:
     try:
         yield
-    except (BaseError, PermissionError, NotImplementedError, ValueError) as error:
+    except (BaseError, FileNotFoundError, PermissionError, NotImplementedError, ValueError) as error:
         raise StorageAway(f"The storage does not {doing}: {_fact(error)}.") from None
 
 

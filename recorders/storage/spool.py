@@ -1,0 +1,233 @@
+"""A recording's folder on its way into an object store.
+
+The spool belongs to the recording and not to a process: whoever comes next on this node goes on with it. A local file
+is given up only when its copy was verified. In the store each attempt has an index of its own (`index_N_....jsonl`), so
+that nodes that do not see each other never write to one object.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import logging
+import math
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from recorders.errors import RecorderError
+from recorders.formats import codecs_of
+from recorders.log import files
+from recorders.log.finish import Finished, finish
+from recorders.log.index import Attempt, Index, Part, parse, united
+from recorders.log.manifest import logged
+from recorders.log.segment_log import IndexReader, read_index
+from recorders.spec import Format
+from recorders.storage.remote import Remote
+
+log = logging.getLogger("recorders.storage")
+PLACE = ".spool.json"
+_UPLOADED = ".uploaded.jsonl"
+_LOCK = ".spool.lock"
+_INDEX = "index_"
+# An attempt's index is uploaded in pieces of so many parts, of which only the last one changes.
+_PIECE = 256
+# The live playlist in the store is for viewers there; the longer it has become the more seldom it is sent.
+_PLAYLIST_S = 6.0
+_PLAYLIST_PARTS = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a recording belongs, and what is to be made of it. No secret."""
+
+    url: str
+    path: str
+    prefix: str
+    format: Format
+
+
+class Spool:
+    """One task's folder and its place in the store; one process at a time (`held`)."""
+
+    def __init__(self, folder: Path, place: Place) -> None:
+        self.folder = Path(folder)
+        self.place = place
+        self._remote = Remote(place.url, place.path)
+        self._uploaded: dict[str, str] = {}
+        self._reader = IndexReader(self.folder)
+        self._sent = Index()  # the log as it was when all of it was in the store
+        self._playlist_at = -math.inf
+        # A single file is made of all parts, so they stay at hand; otherwise nobody needs them here again.
+        self._release = codecs_of(place.format).container is None
+
+    @contextmanager
+    def held(self, within_s: float) -> Iterator[None]:
+        """Be the only one at it; what others have uploaded is known on entry. Raises TimeoutError."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with _locked(self.folder / _LOCK, within_s):
+            if not (self.folder / PLACE).is_file():
+                files.write_durably(self.folder / PLACE, json.dumps(asdict(self.place)).encode())
+            self._uploaded = _read_uploaded(self.folder / _UPLOADED)
+            yield
+
+    @property
+    def backlog(self) -> int:
+        """Bytes of the log that are only here."""
+        return sum(entry.bytes for entry in self._pending(self._reader.read()))
+
+    def advance(self) -> None:
+        """Upload what the log has more than the store; raises `StorageAway`, `RecorderError` for a damaged file."""
+        index = self._reader.read()
+        if index is self._sent:
+            return
+        for entry in self._pending(index):
+            self._put(_name(entry), entry.sha256)
+        for name, raw in _pieces(index):
+            digest = sha256(raw).hexdigest()
+            if self._uploaded.get(name) != digest:
+                files.write_whole(self.folder / name, raw)
+                self._put(name, digest)
+        self._put_playlist(len(index.parts))
+        if self._release:
+            # The newest stays: should its recorder die, it tells where what it left behind goes on.
+            for part in index.parts[max(0, len(self._sent.parts) - 1) : -1]:
+                (self.folder / part.name).unlink(missing_ok=True)
+        self._sent = index
+
+    def _put_playlist(self, parts: int) -> None:
+        playlist = self.folder / files.playlist_name(self.place.prefix)
+        wait_s = _PLAYLIST_S * (1 + parts // _PLAYLIST_PARTS)
+        if time.monotonic() - self._playlist_at >= wait_s and playlist.is_file():
+            self._playlist_at = time.monotonic()
+            self._remote.put(playlist, files.playlist_name(self.place.prefix))
+
+    def adopt(self) -> None:
+        """Take into the log here what other nodes have put into the store; nobody may be writing to it."""
+        here = read_index(self.folder)
+        pieces = {name: self._remote.read(name) or b"" for name in self._remote.names(_INDEX)}
+        there = parse(b"".join(pieces.values()).splitlines())
+        known = {_name(entry): entry.sha256 for entry in there.entries}
+        known |= {name: sha256(raw).hexdigest() for name, raw in pieces.items()}
+        self._note({name: digest for name, digest in known.items() if self._uploaded.get(name) != digest})
+        index = united([here, there])
+        if index != here:
+            files.write_durably(self.folder / files.INDEX, index.lines)
+
+    def settle(self) -> Finished:
+        """Finish the recording, put all of it into its place, and remove what is here. Idempotent.
+
+        Nobody may be writing to the log. Raises `StorageAway`, and `RecorderError` as `finish` does; then all is kept.
+        """
+        self.adopt()
+        prefix, format = self.place.prefix, self.place.format
+        if (done := self._settled(read_index(self.folder))) is None:
+            self._fetch(read_index(self.folder))
+            done = finish(self.folder, prefix, format)
+            self.advance()
+            for name in done.files:
+                self._remote.put(self.folder / name, name)
+        shutil.rmtree(self.folder)
+        return done
+
+    def _settled(self, index: Index) -> Finished | None:
+        """What the store holds, when that is the whole recording, finished."""
+        raw = self._remote.read(files.manifest_name(self.place.prefix)) if not self._open(index) else None
+        if raw is None:
+            return None
+        listed: list[dict[str, Any]] = json.loads(raw)["files"]
+        of_log = logged(index)
+        if listed[-len(of_log) :] != of_log:
+            return None
+        made = [entry["name"] for entry in listed[: -len(of_log)]]
+        names = (*made, files.manifest_name(self.place.prefix))
+        return Finished(names, index.seconds, len(index.parts), sum(part.bytes for part in index.parts))
+
+    def _open(self, index: Index) -> bool:
+        """Whether there is something here that the store does not have."""
+        journal = files.journal_name(self.place.prefix, index.newest_attempt)
+        return bool(self._pending(index)) or (self.folder / journal).is_file() or not index.parts
+
+    def _fetch(self, index: Index) -> None:
+        """What finishing needs and is not here."""
+        if not index.parts:
+            return
+        entries: list[Attempt | Part] = [index.attempt_of(index.parts[0])]
+        if codecs_of(self.place.format).container is not None:
+            entries = index.entries
+        for entry in entries:
+            target = self.folder / _name(entry)
+            if not target.is_file() and _name(entry) in self._uploaded:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                self._remote.fetch(_name(entry), target, entry.sha256)
+
+    def _pending(self, index: Index) -> list[Attempt | Part]:
+        return [entry for entry in index.entries if _name(entry) not in self._uploaded]
+
+    def _put(self, name: str, expected: str) -> None:
+        stored = self._remote.put(self.folder / name, name)
+        if stored.sha256 != expected:
+            raise RecorderError(f"The recording's file {name} is not what was written to it.")
+        self._note({name: stored.sha256})
+
+    def _note(self, stored: dict[str, str]) -> None:
+        """Remember for good that these are in the store."""
+        self._uploaded |= stored
+        with (self.folder / _UPLOADED).open("ab") as file:
+            file.write(b"".join(json.dumps(each).encode() + b"\n" for each in stored.items()))
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def spool_of(folder: Path) -> Spool | None:
+    """The spool that somebody has begun in a folder; None when there is none."""
+    try:
+        return Spool(folder, Place(**json.loads((folder / PLACE).read_bytes())))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def _pieces(index: Index) -> Iterator[tuple[str, bytes]]:
+    """The log as it is kept in the store: objects that sort as the log goes on."""
+    for attempt in index.attempts:
+        mine = index.of(attempt.attempt)
+        for first in range(0, max(1, len(mine.parts)), _PIECE):
+            begun = mine.attempts if first == 0 else ()
+            name = f"{_INDEX}{attempt.attempt:06d}_{first:08d}.jsonl"
+            yield name, Index(begun, mine.parts[first : first + _PIECE]).lines
+
+
+def _name(entry: Attempt | Part) -> str:
+    return entry.init if isinstance(entry, Attempt) else entry.name
+
+
+def _read_uploaded(path: Path) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for raw in path.read_bytes().splitlines() if path.is_file() else ():
+        try:
+            name, digest = json.loads(raw)
+        except ValueError:  # a line that was cut short
+            continue
+        found[name] = digest
+    return found
+
+
+@contextmanager
+def _locked(path: Path, within_s: float) -> Iterator[None]:
+    deadline = time.monotonic() + within_s
+    with path.open("ab") as file:
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise TimeoutError(f"Somebody else is at {path}.") from None
+                time.sleep(0.05)
+        yield

@@ -1,0 +1,143 @@
+"""An S3-compatible server of our own, in a process of its own, and a way to it that can be cut."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import select
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import obstore
+from obstore.store import S3Store
+
+BUCKET = "recordings"
+_STARTS_S = 20.0
+
+
+@dataclass
+class S3:
+    """A server with one bucket. Clients are told of the way to it, which `cut` closes and `mend` opens again."""
+
+    port: int
+    server_port: int
+    _up: threading.Event = field(default_factory=threading.Event)
+    _links: list[socket.socket] = field(default_factory=list)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a client needs."""
+        return {
+            "AWS_ACCESS_KEY_ID": "test-key-id",
+            "AWS_SECRET_ACCESS_KEY": "test-secret-to-look-for",
+            "AWS_REGION": "us-east-1",
+            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{self.port}",
+        }
+
+    def cut(self) -> None:
+        """Refuse connections and drop those there are."""
+        self._up.clear()
+        for link in self._links:
+            with contextlib.suppress(OSError):
+                link.shutdown(socket.SHUT_RDWR)
+        self._links.clear()
+
+    def mend(self) -> None:
+        """Let clients through."""
+        self._up.set()
+
+    def objects(self, beginning: str = "") -> dict[str, bytes]:
+        """All objects whose key begins so, whether the way is cut or not; keys without that beginning."""
+        store = self._store()
+        paths = [meta["path"] for page in obstore.list(store) for meta in page if meta["path"].startswith(beginning)]
+        return {path.removeprefix(beginning): bytes(obstore.get(store, path).bytes()) for path in paths}
+
+    def corrupt(self, key: str) -> None:
+        """Change an object behind everybody's back."""
+        obstore.put(self._store(), key, b"something else")
+
+    def _store(self) -> S3Store:
+        return S3Store(
+            BUCKET,
+            endpoint=f"http://127.0.0.1:{self.server_port}",
+            access_key_id="test",
+            secret_access_key="test",
+            region="us-east-1",
+            client_options={"allow_http": True},
+        )
+
+
+@contextlib.contextmanager
+def s3_server(log: Path) -> Iterator[S3]:
+    """A server with an empty bucket, for as long as the context lasts."""
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"], stdout=out, stderr=subprocess.STDOUT
+        )
+    try:
+        with socket.create_server(("127.0.0.1", 0)) as door:
+            s3 = S3(door.getsockname()[1], _port_of(process, log))
+            s3.mend()
+            threading.Thread(target=_serve, args=(s3, door), daemon=True).start()
+            httpx.put(f"http://127.0.0.1:{s3.server_port}/{BUCKET}").raise_for_status()
+            yield s3
+            s3.cut()
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def _port_of(process: subprocess.Popen[bytes], log: Path) -> int:
+    waited = threading.Event()
+    for _ in range(int(_STARTS_S / 0.05)):
+        assert process.poll() is None, log.read_text()
+        if found := re.search(r"Running on http://127\.0\.0\.1:(\d+)", log.read_text()):
+            return int(found[1])
+        waited.wait(0.05)
+    raise AssertionError(log.read_text())
+
+
+def _serve(s3: S3, door: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while True:
+            client, _ = door.accept()
+            if not s3._up.is_set():
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, bytes([1, 0, 0, 0, 0, 0, 0, 0]))
+                client.close()
+                continue
+            server = socket.create_connection(("127.0.0.1", s3.server_port))
+            s3._links += [client, server]
+            threading.Thread(target=_relay, args=(client, server), daemon=True).start()
+
+
+def _relay(client: socket.socket, server: socket.socket) -> None:
+    other = {client: server, server: client}
+    with client, server, contextlib.suppress(OSError, ValueError):
+        while True:
+            for ready in select.select([client, server], [], [])[0]:
+                data = ready.recv(65536)
+                if not data:
+                    return
+                other[ready].sendall(data)
+
+
+@contextlib.contextmanager
+def environment(values: dict[str, str]) -> Iterator[None]:
+    """These variables set for this process."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
