@@ -20,7 +20,7 @@ from egress_ray.names import ON_HEAD
 from egress_ray.recording.job import Publication
 from egress_ray.secrets import open_vault
 from egress_ray.settings import Settings, load
-from egress_ray.tasks import Manager, NewTask, Page, RequestConflict, State, Task
+from egress_ray.tasks import Manager, NewTask, Page, Refusal, RequestConflict, State, Task
 
 _CALLS_AT_ONCE = 1000
 
@@ -32,8 +32,8 @@ class ManagerClient:
         self._handle = handle
         self._settings = settings
 
-    async def start(self, new: NewTask) -> Task | RequestConflict:
-        answer: Task | RequestConflict = await self._call("start", new)
+    async def start(self, new: NewTask) -> Task | RequestConflict | Refusal:
+        answer: Task | RequestConflict | Refusal = await self._call("start", new)
         return answer
 
     async def stop(self, app_id: str, task_id: str) -> tuple[Task, bool] | None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from sqlalchemy import make_url
 
@@ -18,6 +19,8 @@ from recorders.config import (
     WebConfig,
 )
 from recorders.spec import Limits
+
+_STORES = ("s3", "gs", "az", "file")
 
 
 class _Section(BaseModel):
@@ -97,6 +100,59 @@ class LimitSettings(_Section):
         return Limits(self.duration_s, self.size_mb, self.idle_s)
 
 
+class StorageSettings(_Section):
+    """Where recordings belong in the end."""
+
+    url: str | None = Field(
+        None,
+        description="Object store and path, s3://bucket/path, gs://..., az://account/container/..., file:///...; by "
+        "default recordings stay in the data folder. Credentials and endpoint come from the usual variables "
+        "(AWS_..., GOOGLE_..., AZURE_...) on every node.",
+    )
+    buckets: tuple[str, ...] = Field(
+        (), description="Patterns of the other buckets of that store that a request may name; by default none."
+    )
+
+    @field_validator("url")
+    @classmethod
+    def _known(cls, url: str | None) -> str | None:
+        if url is not None:
+            parts = urlsplit(url)
+            if parts.scheme not in _STORES:
+                raise ValueError(f"must begin with one of {', '.join(f'{each}://' for each in _STORES)}")
+            if parts.username or parts.password or parts.query:
+                raise ValueError("must hold no credentials: they come from the environment")
+        return url
+
+
+class DiskSettings(_Section):
+    """What happens when the disk that is recorded to fills up. Media is never deleted for it."""
+
+    refuse_below_mb: float = Field(500, ge=0, description="With less free than this, no recording begins.")
+    end_below_mb: float = Field(
+        200,
+        ge=0,
+        description="With less free than this, the recording with most waiting to be stored is ended (FAILED).",
+    )
+
+
+class RetentionSettings(_Section):
+    """How long what has ended is kept."""
+
+    tasks_days: float | None = Field(
+        None, gt=0, description="Tasks that ended this long ago are forgotten; by default never."
+    )
+    files_days: float | None = Field(
+        None, gt=0, description="Their files are deleted this long after the task ended; by default never."
+    )
+
+    @model_validator(mode="after")
+    def _files_first(self) -> Self:
+        if self.tasks_days is not None and self.files_days is not None and self.tasks_days < self.files_days:
+            raise ValueError("tasks_days must not be less than files_days: nobody would know of the files any more")
+        return self
+
+
 class CostSettings(_Section):
     """What a recording takes of a node, as Ray resources; see `egress_ray.manager.placement`."""
 
@@ -133,6 +189,9 @@ class Settings(BaseSettings):
     lease: LeaseSettings = LeaseSettings()
     attempts: AttemptSettings = AttemptSettings()
     limits: LimitSettings = LimitSettings()
+    storage: StorageSettings = StorageSettings()
+    disk: DiskSettings = DiskSettings()
+    retention: RetentionSettings = RetentionSettings()
     cost: CostSettings = CostSettings()
     secrets: SecretSettings = SecretSettings()
     log: LogConfig = LogConfig()

@@ -68,6 +68,13 @@ class RequestConflict:
 
 
 @dataclass(frozen=True, slots=True)
+class Refusal:
+    """Nothing can be accepted now; `why` is one sentence."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
     """Tasks, newest first; `cursor` asks for the next page, None at the end."""
 
@@ -78,8 +85,8 @@ class Page:
 class Manager(Protocol):
     """What the REST side may ask of the task manager. Every method is idempotent: a call may be retried."""
 
-    async def start(self, new: NewTask) -> Task | RequestConflict:
-        """Accept a task durably, or answer with the one that has this request id already."""
+    async def start(self, new: NewTask) -> Task | RequestConflict | Refusal:
+        """Accept a task durably, or answer with the one that has this request id already, or why none can be had."""
         ...
 
     async def stop(self, app_id: str, task_id: str) -> tuple[Task, bool] | None:

@@ -87,6 +87,7 @@ class RecordingSpec:
     `folder` is the task's own local folder, shared by all its attempts on this node; every file of the
     task lies in it. `prefix` is the expanded file name pattern, relative to `folder`, without extension
     (it may hold `/`). `attempt` counts from 1 and is the fencing token of everything it writes.
+    `epoch` is media time 0 of the attempts before it (Unix seconds), should their log not be at hand.
     """
 
     task_id: str
@@ -98,3 +99,4 @@ class RecordingSpec:
     video: VideoSpec = VideoSpec()
     audio: AudioSpec = AudioSpec()
     limits: Limits = Limits()
+    epoch: float | None = None

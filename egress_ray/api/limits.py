@@ -26,6 +26,8 @@ AUDIO_KBPS = (16, 512)
 SAMPLE_RATES = (8000, 16000, 22050, 24000, 32000, 44100, 48000)
 INTERVAL_MS = (1000, 300_000)
 PATTERN_LENGTH = 200
+BUCKET = r"^[a-z0-9][a-z0-9._-]{1,62}$"
+OBJECT_PREFIX = r"^[a-zA-Z0-9_-][a-zA-Z0-9_.-]{0,63}(/[a-zA-Z0-9_-][a-zA-Z0-9_.-]{0,63}){0,7}$"
 PAGE = (1, 500)
 
 PLACEHOLDERS = ("date", "time", "region", "task_id", "channel", "user", "app_id")

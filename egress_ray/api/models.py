@@ -81,6 +81,17 @@ class LimitsModel(_Request):
     )
 
 
+class StorageModel(_Request):
+    """Where in the service's object store the files go."""
+
+    bucket: str | None = Field(
+        None, pattern=documented.BUCKET, description="another bucket (Azure: container), one that the service allows"
+    )
+    prefix: str | None = Field(
+        None, pattern=documented.OBJECT_PREFIX, description="path in the bucket; app id and task id follow"
+    )
+
+
 class RecordPayload(_Request):
     """What to record. Which fields go together is checked by `egress_ray.api.rules`."""
 
@@ -118,6 +129,7 @@ class RecordPayload(_Request):
         description="may hold " + ", ".join(f"{{{name}}}" for name in documented.PLACEHOLDERS),
     )
     limits: LimitsModel | None = Field(None, description="when it ends by itself")
+    storage: StorageModel | None = Field(None, description="where its files go; by default as the service is set up")
     format: Format = "hls"
     video: Video = Field(default_factory=Video)
     audio: Audio = Field(default_factory=Audio)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from fnmatch import fnmatchcase
 
 from egress_ray.api.limits import NOT_YET
 from egress_ray.api.models import ErrorDetail, LimitsModel, RecordPayload, StartRequest
-from egress_ray.settings import LimitSettings, Settings
+from egress_ray.settings import LimitSettings, Settings, StorageSettings
 from recorders.web.hosts import host_allowed
 
 _CHANNEL_FIELDS = ("channel", "access_token", "workerUid")
@@ -23,6 +24,7 @@ def problems(request: StartRequest, settings: Settings) -> list[ErrorDetail]:
     if request.payload.interval_in_ms is not None:
         found.append(("interval_in_ms", "goes with cmd snapshot only"))
     found += _limits(request.payload, settings.limits)
+    found += _storage(request.payload, settings.storage)
     return [ErrorDetail(field=f"payload.{field}", message=message) for field, message in found]
 
 
@@ -37,6 +39,16 @@ def _limits(payload: RecordPayload, most: LimitSettings) -> Iterator[tuple[str, 
     ):
         if wanted is not None and allowed is not None and wanted > allowed:
             yield f"limits.{field}", f"is more than the {allowed:g} that this service allows"
+
+
+def _storage(payload: RecordPayload, settings: StorageSettings) -> Iterator[tuple[str, str]]:
+    asked = payload.storage
+    if asked is None:
+        return
+    if settings.url is None:
+        yield "storage", "needs an object store, and this service has none"
+    elif asked.bucket is not None and not any(fnmatchcase(asked.bucket, each) for each in settings.buckets):
+        yield "storage.bucket", "is not one that this service may write to"
 
 
 def _page(payload: RecordPayload, allowed_hosts: tuple[str, ...]) -> Iterator[tuple[str, str]]:

@@ -22,7 +22,7 @@ from egress_ray.api.models import (
     TaskRequest,
 )
 from egress_ray.api.rules import problems
-from egress_ray.tasks import NewTask, RequestConflict, State, Task
+from egress_ray.tasks import NewTask, Refusal, RequestConflict, State, Task
 
 router = APIRouter(prefix="/egress/v1/{app_id}/tasks", tags=["tasks"])
 
@@ -47,6 +47,8 @@ async def start(
         access_token=token,
     )
     task = await bounded(gateway, gateway.manager.start(new), body.request_id)
+    if isinstance(task, Refusal):
+        raise ApiError(503, task.why, request_id=body.request_id)
     if isinstance(task, RequestConflict):
         message = f"Request id {body.request_id} was used before with another body, for task {task.task_id}."
         detail = ErrorDetail(field="request_id", message="was used before with another body")

@@ -6,18 +6,23 @@ import asyncio
 import contextlib
 import logging
 import time
+from dataclasses import replace
 from typing import Any
 
+from egress_ray.manager import retention
 from egress_ray.manager.driver import Driver
 from egress_ray.manager.office import Office
+from egress_ray.manager.room import Room
+from egress_ray.manager.spools import Spools
 from egress_ray.manager.version import code_version
 from egress_ray.recording.job import Renewal, recording_name
 from egress_ray.secrets import open_vault
-from egress_ray.settings import load
+from egress_ray.settings import RetentionSettings, load
 from egress_ray.store import rows
 from egress_ray.store.rows import Entry, Key
 from egress_ray.store.store import TaskStore
-from egress_ray.tasks import NewTask, Page, RequestConflict, State, Task
+from egress_ray.tasks import NewTask, Page, Refusal, RequestConflict, State, Task
+from recorders.errors import RecorderError
 
 log = logging.getLogger("egress_ray.manager")
 _SWEEP_S = 10.0
@@ -38,7 +43,13 @@ class Dispatcher:
         self._version = code_version(args)
         self._accepting = True
         self._recovered = asyncio.Event()
-        self._sweeper = asyncio.get_event_loop().create_task(self._sweep())
+        self._room = Room(settings.disk, time.monotonic)
+        stored = settings.storage.url is not None
+        spools = Spools(str(settings.data_path), stored, self._room, self._settle_late)
+        loop = asyncio.get_event_loop()
+        self._sweepers = [loop.create_task(self._sweep()), loop.create_task(spools.run())]
+        if settings.retention != RetentionSettings():
+            self._sweepers.append(loop.create_task(retention.run(self._office, settings.retention)))
 
     async def _sweep(self) -> None:
         """Take up every open task that has no driver, from the store alone: all of them at first, and later those
@@ -51,10 +62,14 @@ class Dispatcher:
             self._recovered.set()
             await asyncio.sleep(_SWEEP_S)
 
-    async def start(self, new: NewTask) -> Task | RequestConflict:
-        """Accept a task durably, or answer with the one that has this request id already."""
+    async def start(self, new: NewTask) -> Task | RequestConflict | Refusal:
+        """Accept a task durably, or answer with the one that has this request id already, or why none can be had."""
         if not self._accepting:
             raise RuntimeError("This task manager is being replaced.")
+        if (refusal := self._room.refusal()) is not None:
+            known = await self._store.run(lambda connection: rows.requested(connection, new.app_id, new.request_id))
+            if not known:
+                return Refusal(refusal)
         token = self._office.vault.encrypt(new.access_token) if new.access_token is not None else None
         added = await self._store.run(lambda connection: rows.add(connection, new, token, time.time()))
         if isinstance(added, RequestConflict):
@@ -95,7 +110,39 @@ class Dispatcher:
         """A recorder's sign of life; False tells it that its lease is not its own any more."""
         await self._recovered.wait()
         driver = self._drivers.get(Key(renewal.app_id, renewal.task_id))
-        return driver is not None and driver.renewed(renewal)
+        if driver is None or not driver.renewed(renewal):
+            return False
+        if driver.node_id is not None:
+            self._room.seen(driver.node_id, renewal.free_mb)
+            self._make_room(driver.node_id)
+        return True
+
+    def _make_room(self, node: str) -> None:
+        """End a recording of a node whose disk is nearly full."""
+        there = {
+            key: driver.renewal
+            for key, driver in self._drivers.items()
+            if driver.node_id == node and driver.renewal is not None and not driver.stop_asked.is_set()
+        }
+        victim = self._room.victim(node, there)
+        if victim is not None:
+            free = there[victim].free_mb
+            log.error("Task %s is ended: the disk of its node has %.0f MB free", victim.task_id, free)
+            self._drivers[victim].give_up(f"The disk of its node was nearly full: {free:.0f} MB were free.")
+
+    async def _settle_late(self, key: Key, node: str) -> None:
+        """Add what a node has put into the store after the task had ended."""
+        entry = await self._store.insist(lambda connection: rows.get(connection, key))
+        if entry is None or not entry.task.state.terminal:
+            return
+        try:
+            done = await self._office.finish(replace(entry, node_id=node), None, _told)
+        except RecorderError as error:
+            log.warning("Late files of task %s are not in their place: %s", key.task_id, error)
+            return
+        message = f"{entry.task.message} Files that came late were added: {done.seconds:.1f} s in all.".strip()
+        files = list(done.files)
+        await self._store.insist(lambda connection: rows.note(connection, key, message=message, files=files))
 
     @property
     def version(self) -> str:
@@ -119,7 +166,8 @@ class Dispatcher:
     def retire(self) -> None:
         """Accept nothing more, and leave the open tasks as they are."""
         self._accepting = False
-        self._sweeper.cancel()
+        for sweeper in self._sweepers:
+            sweeper.cancel()
         for driver in self._drivers.values():
             driver.cancel()
 
@@ -138,3 +186,7 @@ class Dispatcher:
         """A task with the files that its recorder told of since the store was written."""
         driver = self._drivers.get(entry.key)
         return entry.task if driver is None else driver.with_files(entry.task)
+
+
+async def _told(why: str) -> None:
+    """Nobody waits for it."""

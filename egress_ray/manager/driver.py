@@ -20,6 +20,7 @@ from egress_ray.recording.job import Outcome, Renewal
 from egress_ray.store import rows
 from egress_ray.store.rows import Entry
 from egress_ray.tasks import State, Task
+from recorders.errors import RecorderError
 
 log = logging.getLogger("egress_ray.manager")
 # How long one recording may keep others from being started, while it waits for a node itself.
@@ -28,6 +29,8 @@ _START_SLOT_S = 3.0
 _NODE_S = 5.0
 # How soon a recorder that is out of sight is asked again.
 _ASK_AGAIN_S = 0.2
+# How long a recorder that has closed may take to say so.
+_OUTCOME_S = 5.0
 
 
 class Driver:
@@ -48,6 +51,9 @@ class Driver:
         self._lease = office.settings.lease
         self._lease_until = time.monotonic() + self._lease.expiry_s
         self._files = entry.task.files
+        self._began_at: float | None = None
+        self.renewal: Renewal | None = None
+        self._given_up = ""
         self._work: asyncio.Task[None] | None = None
         self.ended = asyncio.Event()
 
@@ -68,7 +74,19 @@ class Driver:
             return False
         self._lease_until = time.monotonic() + self._lease.expiry_s
         self._files = renewal.progress.files
+        self.renewal = renewal
+        self._began_at = renewal.progress.began_at
         return True
+
+    def give_up(self, error: str) -> None:
+        """Close the recording and end the task as FAILED."""
+        self._given_up = error
+        self.stop_asked.set()
+
+    @property
+    def node_id(self) -> str | None:
+        """Where it is recorded."""
+        return self._entry.node_id
 
     def with_files(self, task: Task) -> Task:
         """The task with the files that the recorder last told of."""
@@ -87,8 +105,10 @@ class Driver:
                         await self._gone()
                 if actor is not None:
                     await self._watch(actor, outcome)
-        except Exception as error:  # a defect of ours: no task may be left open for it
+        except Exception as error:  # a defect of ours: no task may be left open for it, nor its recorder
             log.exception("The driver of task %s failed", self._entry.task.task_id)
+            if (actor := self._office.find(self._entry.task)) is not None:
+                end(actor)
             await self._end(Event.BROKEN, error=f"The task manager failed: {error!r}.")
 
     async def _gone(self) -> None:
@@ -186,15 +206,12 @@ class Driver:
             await asyncio.sleep(_ASK_AGAIN_S)
             reference = actor.wait.remote()
         result = outcome.result() if dead and outcome.exception() is None else None
-        end(actor)
         if result is not None:
-            await self._ended(result)
-        elif killed:
-            await self._finish(
-                Event.CLOSED,
-                message=f"The recorder did not stop within {self._limits.stop_s:.0f} s and was killed.",
-            )
-        else:
+            await self._ended(result, actor)
+        end(actor)
+        if killed and result is None:
+            await self._close(f"The recorder did not stop within {self._limits.stop_s:.0f} s and was killed.")
+        elif result is None:
             await self._lost("its process died")
 
     @property
@@ -211,21 +228,29 @@ class Driver:
             end(actor)
             return True
         heard = not closed.done() or closed.exception() is None
-        await asyncio.wait({outcome}, timeout=self._limits.finish_s if heard else _ASK_AGAIN_S)
+        await asyncio.wait({outcome}, timeout=_OUTCOME_S if heard else _ASK_AGAIN_S)
         if heard and not outcome.done():
             end(actor)
             return True
         return False
 
-    async def _ended(self, outcome: Outcome) -> None:
+    async def _ended(self, outcome: Outcome, actor: Any) -> None:
         if outcome.kind == "closed":
-            # Whoever asked for the stop has noted why.
-            reason = {} if self.stop_asked.is_set() else {"reason": outcome.reason}
-            await self._end(Event.CLOSED, files=list(outcome.files), **reason)
-        elif outcome.retryable:
+            if not self.stop_asked.is_set():
+                # From now on it is finished and not resumed, whatever dies. Whoever asks for a stop notes why.
+                await self._end(Event.STOP_ASKED, reason=outcome.reason)
+            await self._close("", actor)
+        elif outcome.retryable or outcome.kind == "fenced":
             await self._retry(outcome.error)
         else:
-            await self._end(Event.BROKEN, error=outcome.error, files=list(outcome.files))
+            await self._finish(Event.BROKEN, actor, error=outcome.error)
+
+    async def _close(self, message: str, actor: Any | None = None) -> None:
+        """End a task that was to end."""
+        if self._given_up:
+            await self._finish(Event.BROKEN, actor, error=self._given_up)
+        else:
+            await self._finish(Event.CLOSED, actor, **({"message": message} if message else {}))
 
     async def _lost(self, why: str) -> None:
         await self._retry(f"The recorder was lost: {why}.")
@@ -234,7 +259,7 @@ class Driver:
         """Back to the queue for the next attempt, while there are any left; otherwise finish what there is."""
         entry, now = self._entry, time.time()
         if self.stop_asked.is_set() and entry.task.state is not State.ENQUEUED:
-            await self._finish(Event.CLOSED, message=error)
+            await self._close(error)
             return
         healthy = entry.claimed_at is not None and now - entry.claimed_at >= self._attempts.healthy_s
         losses = 1 if healthy else entry.losses + 1
@@ -243,6 +268,7 @@ class Driver:
             await self._finish(Event.BROKEN, error=f"{error}{many}")
             return
         changes = {
+            "epoch": entry.epoch if entry.epoch is not None else self._began_at,
             "enqueued_at": now + self._attempts.backoff(losses),
             "losses": losses,
             "files": list(self._files),
@@ -250,17 +276,23 @@ class Driver:
         }
         await self._end(Event.LOST, **changes)
 
-    async def _finish(self, event: Event, **changes: Any) -> None:
-        """Finish what a recorder left behind, then end the task."""
+    async def _finish(self, event: Event, recorder: Any | None = None, **changes: Any) -> None:
+        """Finish what was recorded, then end the task. `recorder` is there when it has ended by itself."""
         try:
-            done = await self._office.finish(self._entry)
-        except Exception as error:
-            log.exception("Files of task %s could not be finished", self._entry.task.task_id)
-            changes["error"] = f"{changes.get('error', '')} Its files could not be finished: {error!r}.".strip()
-            await self._end(Event.BROKEN, **{**changes, "reason": ""})
+            done = await self._office.finish(self._entry, recorder, self._tell)
+        except RecorderError as error:
+            fact = str(getattr(error, "cause", error))
+            error_before = changes.get("error", "")
+            await self._end(Event.BROKEN, **{**changes, "error": f"{error_before} {fact}".strip(), "reason": ""})
             return
-        changes["message"] = f"{changes.get('message', '')} {done.seconds:.1f} s of media were kept.".strip()
+        if recorder is None:
+            changes["message"] = f"{changes.get('message', '')} {done.seconds:.1f} s of media were kept.".strip()
         await self._end(event, files=list(done.files), **changes)
+
+    async def _tell(self, why: str) -> None:
+        """What finishing waits for, in the task's message."""
+        key, message = self._entry.key, f"{self._entry.task.message} Finishing waits: {why}".strip()
+        await self._store(lambda connection: rows.note(connection, key, message=message))
 
     async def _end(self, event: Event, **changes: Any) -> None:
         """Make this move. When somebody has made another meanwhile (a stop), the task is looked at again."""

@@ -3,28 +3,34 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 import ray
 from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from egress_ray.folders import task_folder
 from egress_ray.manager.placement import Cost, cost
-from egress_ray.recording.job import Job, recording_name
-from egress_ray.recording.spec import expand, to_spec
+from egress_ray.recording.finishing import delete_files, finish_here
+from egress_ray.recording.job import Job, Order, recording_name
+from egress_ray.recording.spec import expand, place_of, to_spec
 from egress_ray.secrets import Vault
 from egress_ray.settings import Settings
 from egress_ray.store.rows import Entry
 from egress_ray.store.store import TaskStore
 from egress_ray.tasks import Task
-from recorders.log.finish import Finished, finish
+from recorders.errors import RecorderError, Unwritable
+from recorders.log.finish import Finished
 
+log = logging.getLogger("egress_ray.manager")
 # New processes at once: starting one takes most of a core for 0.4 s.
 _STARTS_AT_ONCE = 4
+# How soon finishing is tried again, at first and at most.
+_AGAIN_S, _AGAIN_MOST_S = 1.0, 15.0
 
 
 @dataclass(slots=True)
@@ -71,28 +77,69 @@ class Office:
         except ValueError:
             return None
 
+    def order(self, task: Task) -> Order:
+        """What is to be made of a task's recording, and where it belongs."""
+        settings, prefix = self.settings, expand(task.payload["filename_pattern"], task)
+        place = place_of(task, settings.storage, prefix)
+        return Order(str(settings.data_path), task.app_id, task.task_id, prefix, task.payload["format"], place)
+
     def job(self, entry: Entry, attempt: int) -> Job:
         """What the actor is told. Raises ValueError when the token cannot be read."""
         task, settings = entry.task, self.settings
         token = self.vault.decrypt(entry.token) if entry.token is not None else None
-        folder = task_folder(settings.data_path, task.app_id, task.task_id)
-        spec = to_spec(task, token, attempt, folder, settings.limits.recording)
-        return Job(task.app_id, spec, settings.recorders, settings.lease.renew_s, settings.lease.expiry_s)
-
-    async def finish(self, entry: Entry) -> Finished:
-        """Finish a recording whose recorder cannot; on its node, where its files are."""
-        task = entry.task
-        folder = task_folder(self.settings.data_path, task.app_id, task.task_id)
-        prefix = expand(task.payload["filename_pattern"], task)
-        if entry.node_id == ray.get_runtime_context().get_node_id():
-            # Beside the files: a task of its own would wait a second for its process.
-            here = asyncio.to_thread(finish, folder, prefix, task.payload["format"])
-            return await asyncio.wait_for(here, self.settings.limits.finish_s)
-        work = ray.remote(finish).options(
-            num_cpus=0, name=f"finish {task.task_id}", max_retries=3, scheduling_strategy=_near(entry)
+        order = self.order(task)
+        spec = replace(
+            to_spec(task, token, attempt, order.folder, settings.limits.recording),
+            epoch=entry.epoch,
         )
-        reference = work.remote(folder, prefix, task.payload["format"])
-        return await asyncio.wait_for(reference, self.settings.limits.finish_s)
+        lease = settings.lease
+        return Job(order, spec, settings.recorders, lease.renew_s, lease.expiry_s, settings.disk.refuse_below_mb)
+
+    async def finish(self, entry: Entry, recorder: Any | None, tell: Callable[[str], Awaitable[None]]) -> Finished:
+        """Finish a recording to which nobody writes any more, in its recorder or where its files are; again and again
+        until it is done.
+
+        `tell` gets what it waits for. Raises `RecorderError`: at once what trying again cannot mend, anything else
+        after `limits.finish_s`.
+        """
+        until, pause_s, told = time.monotonic() + self.settings.limits.finish_s, _AGAIN_S, ""
+        while True:
+            left = until - time.monotonic()
+            try:
+                return await asyncio.wait_for(self._finish_once(entry, recorder), max(_AGAIN_S, left))
+            except RecorderError as error:
+                if not error.retryable or isinstance(error, Unwritable):
+                    raise
+                why = str(getattr(error, "cause", error))
+            except (RayError, TimeoutError, OSError) as error:
+                recorder, why = None, f"{type(error).__name__}."
+            if time.monotonic() + pause_s > until:
+                raise RecorderError(
+                    f"The files are not in their place after {self.settings.limits.finish_s:g} s: {why}"
+                )
+            if why != told:
+                log.warning("Task %s is not finished yet: %s", entry.task.task_id, why)
+                await tell(why)
+                told = why
+            await asyncio.sleep(pause_s)
+            pause_s = min(_AGAIN_MOST_S, 2 * pause_s)
+
+    async def _finish_once(self, entry: Entry, recorder: Any | None) -> Finished:
+        if recorder is not None:
+            return cast(Finished, await recorder.finish.remote())
+        order = self.order(entry.task)
+        if entry.node_id in (None, ray.get_runtime_context().get_node_id()):
+            # Beside the files: a task of its own would wait a second for its process.
+            return await asyncio.to_thread(finish_here, order)
+        work = ray.remote(finish_here).options(
+            num_cpus=0, name=f"finish {entry.task.task_id}", max_retries=0, scheduling_strategy=_near(entry)
+        )
+        done: Finished = await work.remote(order)
+        return done
+
+    async def delete_files(self, task: Task) -> None:
+        """Delete all files of a task that has ended."""
+        await asyncio.to_thread(delete_files, self.order(task))
 
 
 def _near(entry: Entry) -> Any:

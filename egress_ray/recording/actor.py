@@ -6,12 +6,14 @@ import asyncio
 import hmac
 import logging
 import os
-from pathlib import Path
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import ray
 
 from egress_ray.names import MANAGER
 from egress_ray.recording.job import Job, Outcome, Publication, Renewal
+from recorders.disk import free_mb, need
 from recorders.errors import Fenced, RecorderError, Unreachable
 from recorders.lease import Lease, now
 from recorders.progress import Progress
@@ -19,7 +21,16 @@ from recorders.recorder import Recorder, build
 from recorders.sources.base import Ingest
 from recorders.spec import ChannelSpec
 
+if TYPE_CHECKING:
+    from recorders.log.finish import Finished
+    from recorders.storage.place import Place
+    from recorders.storage.uploader import Uploader
+
 log = logging.getLogger("egress_ray.recording")
+# How long a new attempt waits to learn what other nodes have recorded.
+_ADOPT_S = 3.0
+# How long the file that is being uploaded may take to be so, until the spool is let go.
+_LET_GO_S = 60.0
 
 
 class Recording:
@@ -31,6 +42,7 @@ class Recording:
         self._recorder: Recorder | None = None
         self._job: Job | None = None
         self._lease = Lease()
+        self._uploader: Uploader | None = None
         self._stopping = False
         self._closed = asyncio.Event()
         self._outcome: asyncio.Future[Outcome] = asyncio.get_event_loop().create_future()
@@ -39,7 +51,7 @@ class Recording:
         return f"Recording({self._label})"
 
     async def run(self, job: Job) -> Outcome:
-        """Record until stopped or ended, finish the files, tell the outcome. Does not raise."""
+        """Record until stopped or ended, tell the outcome. Does not raise. The files are still to be finished."""
         if self._job is not None:
             return await self.wait()
         self._job = job
@@ -48,7 +60,7 @@ class Recording:
             outcome = await self._record(job)
         except Exception as error:  # a defect of ours: the task must still end, with what was recorded
             log.exception("The recorder failed")
-            outcome = await self._broken(job, RecorderError(f"The recorder failed: {error!r}."))
+            outcome = self._broken(job, RecorderError(f"The recorder failed: {error!r}."))
         finally:
             lease.cancel()
             self._closed.set()
@@ -57,31 +69,54 @@ class Recording:
 
     async def _record(self, job: Job) -> Outcome:
         try:
-            self._recorder = recorder = build(job.spec, job.config, self._lease)
+            if job.spec.attempt == 1:
+                need(job.order.folder, job.room_mb)
+            if job.order.place is not None:
+                await self._take_up_spool(job.order.place, job)
+            spec = replace(job.spec, folder=str(job.order.folder))
+            self._recorder = recorder = build(spec, job.config, self._lease)
             if self._stopping:
                 recorder.stop()
             reason = await recorder.run()
         except Fenced as error:
             return Outcome("fenced", error=str(error))
         except RecorderError as error:
-            return await self._broken(job, error)
-        self._closed.set()
-        return await self._finished(job, Outcome("closed", reason=reason))
+            return self._broken(job, error)
+        return Outcome("closed", reason=reason)
 
-    async def _broken(self, job: Job, error: RecorderError) -> Outcome:
-        """Whether another attempt could mend it; otherwise the files are finished here."""
+    async def _take_up_spool(self, place: Place, job: Job) -> None:
+        """What is recorded goes to its place from now on. A log that other nodes have begun is gone on with, if the
+        store gives it now: if not, both are put together in the end."""
+        from recorders.storage.spool import Spool
+        from recorders.storage.uploader import Uploader
+
+        spool = Spool(job.order.folder, place)
+        if job.spec.attempt > 1:
+
+            def adopt() -> None:
+                with spool.held(_ADOPT_S):
+                    spool.adopt()
+
+            try:
+                await asyncio.wait_for(asyncio.to_thread(adopt), _ADOPT_S)
+            except (RecorderError, TimeoutError) as error:
+                log.warning("What other nodes have recorded is not known yet: %s", error)
+        self._uploader = Uploader(spool)
+
+    def _broken(self, job: Job, error: RecorderError) -> Outcome:
+        """Whether another attempt could mend it."""
         mistake = isinstance(error, Unreachable) and job.spec.attempt == 1
-        if error.retryable and not mistake and not self._stopping:
-            return Outcome("broken", error=str(error), retryable=True)
-        return await self._finished(job, Outcome("broken", error=str(error)))
+        return Outcome("broken", error=str(error), retryable=error.retryable and not mistake and not self._stopping)
 
-    @staticmethod
-    async def _finished(job: Job, outcome: Outcome) -> Outcome:
-        from recorders.log.finish import finish  # not while the recording starts: it takes a while to load
+    async def finish(self) -> Finished:
+        """Finish the files once the recording has ended. Raises `RecorderError`; may be called again then."""
+        from egress_ray.recording.finishing import finish_here  # not while the recording starts: it takes a while
 
-        spec = job.spec
-        done = await asyncio.to_thread(finish, Path(spec.folder), spec.prefix, spec.format)
-        return Outcome(outcome.kind, outcome.reason, outcome.error, done.files, done.seconds)
+        await self.wait()
+        assert self._job is not None
+        if self._uploader is not None:
+            await asyncio.to_thread(self._uploader.stop, _LET_GO_S)
+        return await asyncio.to_thread(finish_here, self._job.order)
 
     async def wait(self) -> Outcome:
         """The outcome, whoever asks and however often."""
@@ -137,7 +172,14 @@ class Recording:
         self._lease.renew(now() + job.expiry_s)
         while True:
             asked = now()
-            renewal = Renewal(job.app_id, spec.task_id, spec.attempt, await self.progress())
+            renewal = Renewal(
+                job.order.app_id,
+                spec.task_id,
+                spec.attempt,
+                await self.progress(),
+                free_mb(job.order.folder),
+                self._uploader.backlog if self._uploader is not None else 0,
+            )
             try:
                 manager = ray.get_actor(MANAGER, namespace=self._namespace)
                 granted: bool = await asyncio.wait_for(manager.renew.remote(renewal), max(0.1, self._lease.left))

@@ -3,48 +3,70 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
+from egress_ray.folders import here, task_folder
 from recorders.config import RecorderConfig
 from recorders.progress import Progress
-from recorders.spec import RecordingSpec
+from recorders.spec import Format, RecordingSpec
+from recorders.storage.place import Place
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What to finish; `place` is where its files belong, None for the data folder itself."""
+
+    data_dir: str
+    app_id: str
+    task_id: str
+    prefix: str
+    format: Format
+    place: Place | None
+
+    @property
+    def folder(self) -> Path:
+        """The task's folder on this node."""
+        return task_folder(here(self.data_dir), self.app_id, self.task_id)
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
     """Handed to a recording by a method call, never as a constructor's argument: it holds the access token, and
-    Ray's control store keeps constructor arguments."""
+    Ray's control store keeps constructor arguments.
 
-    app_id: str
+    `order` is what is to be finished in the end; its folder is the one to record to. `room_mb` must be free there.
+    """
+
+    order: Order
     spec: RecordingSpec
     config: RecorderConfig = field(repr=False)
     renew_s: float
     expiry_s: float
+    room_mb: float
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How an attempt ended. `error` is one sentence when it is broken.
-
-    Its files are finished, unless a fresh attempt may go on where it broke off (`retryable`).
-    """
+    """How an attempt ended. `error` is one sentence when it is broken; `retryable` tells that a fresh attempt may go on
+    where it broke off. Its files are still to be finished."""
 
     kind: Literal["closed", "broken", "fenced"]
     reason: str = ""
     error: str = ""
-    files: tuple[str, ...] = ()
-    seconds: float = 0.0
     retryable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Renewal:
-    """A recorder's sign of life."""
+    """A recorder's sign of life; `free_mb` on the disk that it writes to, `backlog` bytes that are only there."""
 
     app_id: str
     task_id: str
     attempt: int
     progress: Progress
+    free_mb: float
+    backlog: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
+from urllib.parse import urlsplit
 
+from egress_ray.folders import store_path
+from egress_ray.settings import StorageSettings
 from egress_ray.tasks import Task
 from recorders.spec import AudioSpec, ChannelSpec, Limits, PageSpec, RecordingSpec, Region, VideoSpec
+from recorders.storage.place import Place
 
 LOCAL_REGION = "local"
 
@@ -31,6 +35,21 @@ def to_spec(task: Task, token: str | None, attempt: int, folder: Path, most: Lim
             asked.get("idle_in_s", most.idle_s if payload["layout"] != "freestyle" else None),
         ),
     )
+
+
+def place_of(task: Task, storage: StorageSettings, prefix: str) -> Place | None:
+    """Where a task's files belong: in the service's store, or in the bucket of it that the task names."""
+    if storage.url is None:
+        return None
+    asked = task.payload.get("storage", {})
+    url = in_bucket(storage.url, asked["bucket"]) if "bucket" in asked else storage.url
+    return Place(url, store_path(asked.get("prefix", ""), task.app_id, task.task_id), prefix, task.payload["format"])
+
+
+def in_bucket(url: str, bucket: str) -> str:
+    """The URL of another bucket (Azure: container) of the same store."""
+    parts = urlsplit(url)
+    return f"az://{parts.netloc}/{bucket}" if parts.scheme == "az" else f"{parts.scheme}://{bucket}"
 
 
 def _page(task: Task) -> PageSpec:

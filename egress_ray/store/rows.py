@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, insert, select, update
+from sqlalchemy import Connection, Row, and_, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from egress_ray.manager.states import Event, sources, target
@@ -15,6 +15,7 @@ from egress_ray.store.schema import managers, tasks
 from egress_ray.tasks import NewTask, Page, RequestConflict, State, Task
 
 OPEN = (State.ENQUEUED, State.PROCESSING, State.STOPPING)
+ENDED = (State.STOPPED, State.FAILED, State.TIMEOUT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,7 @@ class Entry:
     token: bytes | None
     claimed_at: float | None = None
     losses: int = 0
+    epoch: float | None = None
 
     @property
     def key(self) -> Key:
@@ -47,8 +49,9 @@ class Entry:
 
     @property
     def stop_asked(self) -> bool:
-        """Whether somebody wants it to end."""
-        return self.task.action == "stop" and not self.task.state.terminal
+        """Whether it is to end: somebody wants it, or it has come to its end by itself."""
+        asked = self.task.action == "stop" or self.task.state is State.STOPPING
+        return asked and not self.task.state.terminal
 
 
 def add(connection: Connection, new: NewTask, token: bytes | None, now: float) -> Entry | RequestConflict:
@@ -73,6 +76,7 @@ def add(connection: Connection, new: NewTask, token: bytes | None, now: float) -
         "attempt": 0,
         "losses": 0,
         "files": [],
+        "filed": True,
     }
     try:
         with connection.begin_nested():
@@ -190,6 +194,30 @@ def move(
     return get(connection, key)
 
 
+def note(connection: Connection, key: Key, **changes: Any) -> Entry | None:
+    """Keep something about a task that is not its state: `epoch`, `message`, `files`."""
+    connection.execute(update(tasks).where(_is(key)).values(changes))
+    return get(connection, key)
+
+
+def requested(connection: Connection, app_id: str, request_id: str) -> bool:
+    """Whether a start with this request id has been accepted."""
+    query = select(tasks.c.number).where(tasks.c.app_id == app_id, tasks.c.request_id == request_id)
+    return connection.execute(query).one_or_none() is not None
+
+
+def with_old_files(connection: Connection, before: float, limit: int) -> list[Entry]:
+    """Tasks that ended before then (Unix seconds) and have files still, oldest first."""
+    query = select(tasks).where(tasks.c.state.in_(ENDED), tasks.c.updated_at < before, tasks.c.filed)
+    return [_entry(row) for row in connection.execute(query.order_by(tasks.c.number).limit(limit))]
+
+
+def forget(connection: Connection, before: float) -> int:
+    """Delete tasks that ended before then (Unix seconds); how many."""
+    old = delete(tasks).where(tasks.c.state.in_(ENDED), tasks.c.updated_at < before)
+    return int(connection.execute(old).rowcount)
+
+
 def beat(connection: Connection, now: float) -> float | None:
     """Note that a manager is alive; when one was the last time (Unix seconds), None before the first."""
     before = connection.execute(select(managers.c.alive_at)).scalar_one_or_none()
@@ -220,4 +248,4 @@ def _entry(row: Row[Any]) -> Entry:
         attempt=row.attempt,
         files=tuple(files),
     )
-    return Entry(task, row.enqueued_at, row.node_id, row.access_token, row.claimed_at, row.losses)
+    return Entry(task, row.enqueued_at, row.node_id, row.access_token, row.claimed_at, row.losses, row.epoch)

@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from sqlalchemy import JSON, Column, Float, Index, Integer, LargeBinary, MetaData, String, Table, UniqueConstraint
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    Column,
+    Float,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    UniqueConstraint,
+)
 
 metadata = MetaData()
 
@@ -42,6 +54,10 @@ tasks = Table(
     Column("claimed_at", Float),
     # Recorders lost one after another, each soon after it was up.
     Column("losses", Integer, nullable=False, default=0),
+    # Whether there may be files of it: false once they were deleted for their age.
+    Column("filed", Boolean, nullable=False, default=True),
+    # Media time 0 (Unix seconds), when a recorder has told it.
+    Column("epoch", Float),
     Column("files", JSON, nullable=False),
     UniqueConstraint("app_id", "task_id", name="uq_tasks_task"),
     UniqueConstraint("app_id", "request_id", name="uq_tasks_request"),

@@ -13,11 +13,13 @@ from recorders.log.journal import Heading, Kind, decodable, read
 from recorders.log.segment_log import SegmentLog, read_index
 
 
-def open_log(folder: Path, prefix: str, attempt: int, lease: Lease | None = None) -> SegmentLog:
+def open_log(
+    folder: Path, prefix: str, attempt: int, lease: Lease | None = None, epoch: float | None = None
+) -> SegmentLog:
     """The log for an attempt, with what the attempt before it has left salvaged. Raises as `SegmentLog` does."""
     SegmentLog(folder, prefix, attempt, lease)  # nothing is salvaged from a newer one, which may be writing
     salvage(folder, prefix)
-    return SegmentLog(folder, prefix, attempt, lease)
+    return SegmentLog(folder, prefix, attempt, lease, epoch)
 
 
 def salvage(folder: Path, prefix: str) -> None:

@@ -77,11 +77,14 @@ class SegmentLog:
     `Unwritable` when the disk refuses.
     """
 
-    def __init__(self, folder: Path, prefix: str, attempt: int, lease: Lease | None = None) -> None:
+    def __init__(
+        self, folder: Path, prefix: str, attempt: int, lease: Lease | None = None, epoch: float | None = None
+    ) -> None:
         self.folder = Path(folder)
         self.prefix = prefix
         self.attempt = attempt
         self._lease = lease or Lease()
+        self._epoch = epoch
         self._path = self.folder / files.INDEX
         self._index, self._size = Index(), 0
         self._segments: list[str] = []
@@ -93,8 +96,8 @@ class SegmentLog:
 
     @property
     def epoch(self) -> float | None:
-        """Unix seconds of media time 0; None before the first attempt began."""
-        return self._index.epoch
+        """Unix seconds of media time 0; None before the first attempt began, unless it was told on opening."""
+        return self._epoch if self._index.epoch is None else self._index.epoch
 
     @property
     def parts(self) -> tuple[Part, ...]:

@@ -97,7 +97,7 @@ class Renderer:
         """
         spec, part_seconds = self._spec, self._config.log.part_seconds
         codecs = codecs_of(spec.format)
-        self.log = log = open_log(Path(spec.folder), spec.prefix, spec.attempt, self._lease)
+        self.log = log = open_log(Path(spec.folder), spec.prefix, spec.attempt, self._lease, spec.epoch)
         video = VideoEncoder(spec.video, self._config.encoder, part_seconds, codecs.video) if codecs.video else None
         audio = AudioEncoder(spec.audio, codecs.audio)
         resumed = log.epoch is not None

@@ -4,7 +4,7 @@ verified."""
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -31,16 +31,6 @@ class Stored:
 
     bytes: int
     sha256: str
-
-
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """An object, or a range of it, being read: its whole size, the range, and the bytes of the range."""
-
-    size: int
-    start: int
-    end: int
-    chunks: Any  # an async iterator of buffers
 
 
 class Remote:
@@ -91,15 +81,20 @@ class Remote:
         finally:
             draft.unlink(missing_ok=True)
 
-    async def open(self, name: str, start: int = 0, end: int | None = None) -> Opened | None:
-        """An object from byte `start` to before `end`, however large; None when there is none."""
-        options: Any = {"range": (start, end)} if end is not None else {"range": {"offset": start}} if start else {}
+    async def size(self, name: str) -> int | None:
+        """Bytes of an object; None when there is none."""
         with _away("give"):
             try:
-                found = await obstore.get_async(self._store, self._at(name), options=options)
+                return (await obstore.head_async(self._store, self._at(name)))["size"]
             except FileNotFoundError:
                 return None
-            return Opened(found.meta["size"], *found.range, found.stream())
+
+    async def open(self, name: str, start: int, end: int) -> AsyncIterator[Any]:
+        """The bytes of an object from `start` to before `end`, however many, as buffers."""
+        with _away("give"):
+            options: Any = {"range": (start, end)}
+            found = await obstore.get_async(self._store, self._at(name), options=options)
+            return found.stream()
 
     def names(self, beginning: str = "") -> list[str]:
         """The names of all objects that begin so."""

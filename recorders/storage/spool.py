@@ -16,7 +16,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ from recorders.log.finish import Finished, finish
 from recorders.log.index import Attempt, Index, Part, parse, united
 from recorders.log.manifest import logged
 from recorders.log.segment_log import IndexReader, read_index
-from recorders.spec import Format
+from recorders.storage.place import Place
 from recorders.storage.remote import Remote
 
 log = logging.getLogger("recorders.storage")
@@ -41,16 +41,6 @@ _PIECE = 256
 # The live playlist in the store is for viewers there; the longer it has become the more seldom it is sent.
 _PLAYLIST_S = 6.0
 _PLAYLIST_PARTS = 512
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a recording belongs, and what is to be made of it. No secret."""
-
-    url: str
-    path: str
-    prefix: str
-    format: Format
 
 
 class Spool:

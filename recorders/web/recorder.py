@@ -176,7 +176,8 @@ class WebRecorder:
             import recorders.web.output  # noqa: F401
             from recorders.log.salvage import open_log
 
-            return open_log(Path(self._spec.folder), self._spec.prefix, self._spec.attempt, self._lease)
+            spec = self._spec
+            return open_log(Path(spec.folder), spec.prefix, spec.attempt, self._lease, spec.epoch)
 
         await browser.driver_up.wait()
         return await asyncio.to_thread(prepare)

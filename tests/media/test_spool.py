@@ -14,8 +14,9 @@ import pytest
 from recorders.errors import RecorderError, StorageAway
 from recorders.log.segment_log import read_index
 from recorders.spec import Format
+from recorders.storage.place import Place
 from recorders.storage.remote import Remote
-from recorders.storage.spool import Place, Spool, spool_of
+from recorders.storage.spool import Spool, spool_of
 from recorders.storage.uploader import Uploader
 from tests.media.log_maker import content, write
 from tests.oracle.hls import probe_quiet, validate
