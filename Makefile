@@ -1,5 +1,5 @@
 # Each goal makes .venv and installs what is missing by itself; see README.md.
-.PHONY: setup demo run test lint bench docs constraints clean
+.PHONY: setup demo run test lint chaos bench docs constraints clean
 PY := .venv/bin/python
 
 setup:

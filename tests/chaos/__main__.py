@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
+from contextlib import nullcontext
 from pathlib import Path
 
 from tests.chaos.run import chaos
@@ -18,11 +19,12 @@ def main() -> int:
     parser.add_argument("--pages", type=int, default=1)
     parser.add_argument("--pause", type=float, default=2.0, help="mean seconds between two faults")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--keep", type=Path, help="where to leave the recordings, which are else deleted")
     given = parser.parse_args()
     # Faults come faster here than anybody's patience with a recording that is lost again and again.
     settings = {"EGRESS_ATTEMPTS__IN_A_ROW": "1000", "EGRESS_ATTEMPTS__BACKOFF_S": "0"}
     with (
-        tempfile.TemporaryDirectory(prefix="chaos-") as folder,
+        nullcontext(given.keep) if given.keep else tempfile.TemporaryDirectory(prefix="chaos-") as folder,
         running(command(), Path(folder), free_port(), settings) as service,
     ):
         result = chaos(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -14,20 +14,21 @@ _SLACK_S = 0.06
 
 @dataclass(frozen=True)
 class Loss:
-    """Between two attempts: seconds of media lost before the fault, and until it was recording again after it."""
+    """Between two attempts: the fault, seconds of media lost before it, and until it was recording again after it."""
 
+    fault: str
     lost: float
     again: float
 
 
-def losses(index: Index, faults: Sequence[float]) -> list[Loss]:
-    """One for each gap between attempts with a fault in it (Unix seconds); the last fault before recording again counts
-    as the cause of the wait, the first as that of the loss."""
+def losses(index: Index, faults: Mapping[float, str]) -> list[Loss]:
+    """One for each gap between attempts with a fault in it (Unix seconds: what it was); the last fault before recording
+    again counts as the cause of the wait, the first as that of the loss."""
     found = []
     for before, after in _gaps(index):
         inside = sorted(at for at in faults if before - _SLACK_S <= at <= after)
         if inside:
-            found.append(Loss(max(0.0, inside[0] - before), after - inside[-1]))
+            found.append(Loss(faults[inside[-1]], max(0.0, inside[0] - before), after - inside[-1]))
     return found
 
 

@@ -33,10 +33,10 @@ class Result:
     def table(self) -> str:
         """For people."""
         lines = [f"faults: {dict(self.faults)}; tasks ended: {dict(self.ends)}"]
-        for kind, found in self.losses.items():
+        for kind, found in sorted(self.losses.items()):
             lost, again = sorted(each.lost for each in found), sorted(each.again for each in found)
             lines.append(
-                f"{kind}: {len(found)} losses; media lost {_spread(lost)} s; recording again after {_spread(again)} s"
+                f"{kind}: {len(found)}; media lost {_spread(lost)} s; recording again after {_spread(again)} s"
             )
         lines += [
             f"{name}: {len(found)} {found or ''}"
@@ -71,7 +71,7 @@ def chaos(service: Service, *, kills: int, natives: int, pages: int, pause_s: fl
         _until_ended(service, app, list(kinds), result)
     result.faults = Counter(hit.fault for hit in hits)
     for task, kind in kinds.items():
-        _judge(app, task, kind, [hit.at for hit in hits if hit.task == task], result)
+        _judge(app, task, kind, {hit.at: hit.fault for hit in hits if hit.task == task}, result)
     return result
 
 
@@ -93,12 +93,13 @@ def _until_ended(service: Service, app: App, tasks: list[str], result: Result) -
     result.ghosts += [" ".join(process.cmdline()) for process in service.processes("ray::record ")]
 
 
-def _judge(app: App, task: str, kind: str, faults: list[float], result: Result) -> None:
+def _judge(app: App, task: str, kind: str, faults: dict[float, str], result: Result) -> None:
     end = app.status(task)
     result.ends[end["state"]] += 1
     folder: Path = app.folder(task)
     index = read_index(folder)
-    result.losses.setdefault(kind, []).extend(losses(index, faults))
+    for loss in losses(index, faults):
+        result.losses.setdefault(f"{kind}, {loss.fault}", []).append(loss)
     result.doubles += doubles(index)
     if end["state"] == "TIMEOUT" and not index.parts:
         return

@@ -40,7 +40,7 @@ def test_a_killed_recorder_is_replaced_and_its_recording_goes_on(app: App, kind:
     assert done["payload"]["files"] == ["out.m3u8", "out.mp4", "out.json"]
     index = read_index(app.folder(task))
     assert [attempt.attempt for attempt in index.attempts] == [1, 2]
-    (loss,) = losses(index, [killed])
+    (loss,) = losses(index, {killed: kind})
     assert loss.lost < 1.0, "the part that was open is salvaged"
     assert loss.again < (4 if kind == "web" else 3)
     assert doubles(index) == []

@@ -85,9 +85,7 @@ def test_hls_is_watched_while_its_parts_have_left_the_disk(app: App, s3: S3) -> 
     assert validate(_download(s3, app, task, app.service.data / "got") / "out.m3u8") == []
 
 
-def test_a_store_that_is_away_and_a_recorder_that_dies_meanwhile_lose_nothing(
-    app: App, s3: S3, tmp_path: Path
-) -> None:
+def test_a_store_that_is_away_and_a_recorder_that_dies_meanwhile_lose_nothing(app: App, s3: S3, tmp_path: Path) -> None:
     tasks = [app.record(native(format="mp4" if n % 2 else "hls")) for n in range(4)]
     s3.cut()
     try:
