@@ -47,8 +47,8 @@ class StoreSettings(_Section):
 class LeaseSettings(_Section):
     """Who may write to a recording, and for how long."""
 
-    renew_s: float = Field(1.5, gt=0, description="How often a recorder renews its lease.")
-    expiry_s: float = Field(6.0, gt=0, description="A lease not renewed for this long is lost.")
+    renew_s: float = Field(1.0, gt=0, description="How often a recorder renews its lease.")
+    expiry_s: float = Field(5.0, gt=0, description="A lease not renewed for this long is lost.")
 
 
 class AttemptSettings(_Section):

@@ -108,7 +108,8 @@ class Dispatcher:
 
     async def renew(self, renewal: Renewal) -> bool:
         """A recorder's sign of life; False tells it that its lease is not its own any more."""
-        await self._recovered.wait()
+        if not self._recovered.is_set():
+            return True  # nothing is given away before, and then only after a whole lease
         driver = self._drivers.get(Key(renewal.app_id, renewal.task_id))
         if driver is None or not driver.renewed(renewal):
             return False

@@ -54,6 +54,7 @@ class Driver:
         self._began_at: float | None = None
         self.renewal: Renewal | None = None
         self._given_up = ""
+        self._avoid: str | None = None  # a node on which the next recorder should not be
         self._work: asyncio.Task[None] | None = None
         self.ended = asyncio.Event()
 
@@ -100,7 +101,7 @@ class Driver:
                     outcome = self._run(actor) if actor is not None else None
                 else:
                     actor = self._office.find(self._entry.task)
-                    outcome = actor.wait.remote() if actor is not None else None
+                    outcome = self._wait(actor) if actor is not None else None
                     if actor is None:
                         await self._gone()
                 if actor is not None:
@@ -152,7 +153,8 @@ class Driver:
         """The actor when it is up; otherwise it is gone, and what follows has been done."""
         async with contextlib.AsyncExitStack() as slot:
             await slot.enter_async_context(self._office.starts)
-            actor = self._office.create(self._entry, attempt)
+            actor = self._office.create(self._entry, attempt, self._avoid)
+            self._avoid = None
             ready = asyncio.ensure_future(cast(Awaitable[Any], actor.__ray_ready__.remote()))
             await self._first(ready, within=min(_START_SLOT_S, until - time.monotonic()))
         await self._first(ready, within=until - time.monotonic())
@@ -182,9 +184,16 @@ class Driver:
             await self._finish(Event.STOP_ASKED)
 
     def _run(self, actor: Any) -> Any:
-        task = self._entry.task
-        job = self._office.job(self._entry, task.attempt)
-        return actor.run.options(name=f"record {task.task_id}").remote(job)
+        job = self._office.job(self._entry, self._entry.task.attempt)
+        return actor.run.options(name=self._title).remote(job)
+
+    def _wait(self, actor: Any) -> Any:
+        return actor.wait.options(name=self._title).remote()
+
+    @property
+    def _title(self) -> str:
+        """What the dashboard, and the recorder's process, say of it."""
+        return f"record {self._entry.task.task_id}"
 
     async def _watch(self, actor: Any, reference: Any) -> None:
         """Until the recorder has ended, is lost, or is stopped."""
@@ -200,11 +209,13 @@ class Driver:
                 break
             if self._lease_left <= 0:
                 end(actor)
+                # What silenced it may have silenced its node, which Ray is slower to see.
+                self._avoid = self._entry.node_id
                 await self._lost(f"it gave no sign of life for {self._lease.expiry_s:g} s")
                 return
             # Out of sight is not dead: it may still be writing, until its lease has run out.
             await asyncio.sleep(_ASK_AGAIN_S)
-            reference = actor.wait.remote()
+            reference = self._wait(actor)
         result = outcome.result() if dead and outcome.exception() is None else None
         if result is not None:
             await self._ended(result, actor)

@@ -46,10 +46,11 @@ class Office:
         """What a recording of this task reserves."""
         return cost(task.payload, self.settings.cost)
 
-    def create(self, entry: Entry, attempt: int) -> Any:
+    def create(self, entry: Entry, attempt: int, avoid: str | None = None) -> Any:
         """A recording actor for an attempt, perhaps still waiting for a node. It gets no secret here.
 
-        One that goes on with a recording goes to its node if that lives and has room: the log is there.
+        One that goes on with a recording goes to its node if that lives and has room, as the log is there; but not to
+        the node `avoid`, if there is another.
         """
         from egress_ray.recording.actor import Recording
 
@@ -64,7 +65,7 @@ class Office:
                 memory=needed.memory,
                 max_restarts=0,
                 max_concurrency=100,
-                scheduling_strategy=_near(entry),
+                **(_elsewhere(avoid, needed.cpus) if avoid is not None else {"scheduling_strategy": _near(entry)}),
             )
             .remote(label(task, attempt), self.settings.namespace)
         )
@@ -140,6 +141,15 @@ class Office:
     async def delete_files(self, task: Task) -> None:
         """Delete all files of a task that has ended."""
         await asyncio.to_thread(delete_files, self.order(task))
+
+
+def _elsewhere(node: str, cpus: float) -> dict[str, Any]:
+    """On another node than this, if any could ever take it."""
+    nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
+    others = [each for each in nodes if each["Alive"] and each["NodeID"] != node]
+    if not any(each["Resources"].get("CPU", 0) >= cpus for each in others):
+        return {}
+    return {"label_selector": {"ray.io/node-id": f"!{node}"}}
 
 
 def _near(entry: Entry) -> Any:

@@ -5,17 +5,16 @@ from __future__ import annotations
 import asyncio
 import hmac
 import logging
-import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import ray
 
-from egress_ray.names import MANAGER
 from egress_ray.recording.job import Job, Outcome, Publication, Renewal
+from egress_ray.recording.renewal import keep
 from recorders.disk import free_mb, need
 from recorders.errors import Fenced, RecorderError, Unreachable
-from recorders.lease import Lease, now
+from recorders.lease import Lease
 from recorders.progress import Progress
 from recorders.recorder import Recorder, build
 from recorders.sources.base import Ingest
@@ -55,7 +54,7 @@ class Recording:
         if self._job is not None:
             return await self.wait()
         self._job = job
-        lease = asyncio.create_task(self._keep_lease(job))
+        lease = asyncio.create_task(keep(self._lease, job.renew_s, job.expiry_s, self._namespace, self._sign))
         try:
             outcome = await self._record(job)
         except Exception as error:  # a defect of ours: the task must still end, with what was recorded
@@ -166,30 +165,9 @@ class Recording:
         subject = self._job.spec.subject if self._job is not None else None
         return isinstance(subject, ChannelSpec) and hmac.compare_digest(token.encode(), subject.access_token.encode())
 
-    async def _keep_lease(self, job: Job) -> None:
-        """Renew until cancelled; without a lease, end this process before another recorder may begin."""
-        spec = job.spec
-        self._lease.renew(now() + job.expiry_s)
-        while True:
-            asked = now()
-            renewal = Renewal(
-                job.order.app_id,
-                spec.task_id,
-                spec.attempt,
-                await self.progress(),
-                free_mb(job.order.folder),
-                self._uploader.backlog if self._uploader is not None else 0,
-            )
-            try:
-                manager = ray.get_actor(MANAGER, namespace=self._namespace)
-                granted: bool = await asyncio.wait_for(manager.renew.remote(renewal), max(0.1, self._lease.left))
-                if not granted:
-                    log.error("The lease was refused: another attempt has taken over")
-                    os._exit(1)
-                self._lease.renew(asked + job.expiry_s)
-            except Exception as error:
-                log.warning("The lease could not be renewed: %s", type(error).__name__)
-                if self._lease.left <= 0:
-                    log.error("The lease has run out")
-                    os._exit(1)
-            await asyncio.sleep(min(job.renew_s, max(0.05, self._lease.left)))
+    async def _sign(self) -> Renewal:
+        assert self._job is not None
+        spec, order = self._job.spec, self._job.order
+        backlog = self._uploader.backlog if self._uploader is not None else 0
+        progress = await self.progress()
+        return Renewal(order.app_id, spec.task_id, spec.attempt, progress, free_mb(order.folder), backlog)

@@ -36,7 +36,7 @@ def main() -> int:
             seed=given.seed,
         )
     print(result.table())
-    return 1 if result.ghosts or result.doubles or result.unplayable else 0
+    return 1 if result.ghosts or result.doubles or result.unplayable or result.unexplained else 0
 
 
 if __name__ == "__main__":

@@ -32,6 +32,15 @@ def losses(index: Index, faults: Mapping[float, str]) -> list[Loss]:
     return found
 
 
+def unexplained(index: Index, faults: Mapping[float, str]) -> list[str]:
+    """Gaps between attempts in which there was no fault."""
+    return [
+        f"{after - before:.2f} s from {before:.2f} on"
+        for before, after in _gaps(index)
+        if not any(before - _SLACK_S <= at <= after for at in faults)
+    ]
+
+
 def doubles(index: Index) -> list[str]:
     """Parts that cover a time which a part before has covered."""
     return [

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from recorders.log.segment_log import read_index
 from tests.chaos.faults import FAULTS, Hit
-from tests.chaos.ledger import Loss, doubles, losses
+from tests.chaos.ledger import Loss, doubles, losses, unexplained
 from tests.cluster.service import TERMINAL, App, Service, native, page, until
 from tests.oracle.hls import probe_quiet, validate
 from tests.oracle.page import serve_page
@@ -29,6 +29,7 @@ class Result:
     ghosts: list[str] = field(default_factory=list)
     doubles: list[str] = field(default_factory=list)
     unplayable: list[str] = field(default_factory=list)
+    unexplained: list[str] = field(default_factory=list)
 
     def table(self) -> str:
         """For people."""
@@ -40,7 +41,12 @@ class Result:
             )
         lines += [
             f"{name}: {len(found)} {found or ''}"
-            for name, found in (("ghosts", self.ghosts), ("doubles", self.doubles), ("unplayable", self.unplayable))
+            for name, found in (
+                ("ghosts", self.ghosts),
+                ("doubles", self.doubles),
+                ("unplayable", self.unplayable),
+                ("gaps without a fault", self.unexplained),
+            )
         ]
         return "\n".join(lines)
 
@@ -101,6 +107,7 @@ def _judge(app: App, task: str, kind: str, faults: dict[float, str], result: Res
     for loss in losses(index, faults):
         result.losses.setdefault(f"{kind}, {loss.fault}", []).append(loss)
     result.doubles += doubles(index)
+    result.unexplained += [f"{task}: {gap}" for gap in unexplained(index, faults)]
     if end["state"] == "TIMEOUT" and not index.parts:
         return
     for name in end["payload"]["files"]:

@@ -1,4 +1,4 @@
-"""`python -m tests.cluster.nodes`: the service on a cluster of three nodes on this machine, each with a disk of its own.
+"""`python -m tests.cluster.nodes`: the service on a cluster of three nodes on this machine, each with its own disk.
 
 The head records nothing. `nodes.json` in the data folder tells of the others: Ray's id, the raylet's pid, data folder.
 """
@@ -54,7 +54,7 @@ def main() -> None:
     limit.start()
     serve.shutdown()  # type: ignore[no-untyped-call]
     ray.shutdown()
-    cluster.shutdown()
+    cluster.shutdown()  # type: ignore[no-untyped-call]
 
 
 if __name__ == "__main__":

@@ -56,9 +56,9 @@ class Service:
         """All processes of the service."""
         return psutil.Process(self.process.pid).children(recursive=True)
 
-    def processes(self, title: str) -> list[psutil.Process]:
-        """Those whose command line begins with `title`."""
-        return [process for process in self.descendants() if _title(process).startswith(title)]
+    def processes(self, beginning: str) -> list[psutil.Process]:
+        """Those whose command line begins so."""
+        return [process for process in self.descendants() if title(process).startswith(beginning)]
 
     def recorder(self, task: str) -> psutil.Process:
         """The process that records a task."""
@@ -141,7 +141,7 @@ def gone(processes: list[psutil.Process], limit_s: float) -> None:
     def alive() -> list[psutil.Process]:
         return [each for each in processes if _lives(each)]
 
-    until(lambda: not alive(), limit_s, lambda: f"still there: {[_title(each) for each in alive()]}")
+    until(lambda: not alive(), limit_s, lambda: f"still there: {[title(each) for each in alive()]}")
 
 
 def free_port() -> int:
@@ -210,7 +210,8 @@ def _lives(process: psutil.Process) -> bool:
         return False
 
 
-def _title(process: psutil.Process) -> str:
+def title(process: psutil.Process) -> str:
+    """The command line; empty when the process has gone."""
     try:
         return " ".join(process.cmdline())
     except psutil.Error:

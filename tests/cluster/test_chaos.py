@@ -17,7 +17,7 @@ def test_a_short_storm(tmp_path: Path) -> None:
     with running(command(), tmp_path, free_port(), settings) as service:
         result = chaos(service, kills=12, natives=4, pages=1, pause_s=2.0, seed=7)
     said = result.table()
-    assert (result.ghosts, result.doubles, result.unplayable) == ([], [], []), said
+    assert (result.ghosts, result.doubles, result.unplayable, result.unexplained) == ([], [], [], []), said
     assert set(result.ends) == {"STOPPED"}, said
     found = [loss for kind in result.losses.values() for loss in kind]
     assert len(found) >= 5, said

@@ -98,7 +98,7 @@ def test_a_recorder_that_hangs_loses_its_lease_to_another(app: App) -> None:
     recorder.send_signal(signal.SIGSTOP)
     until(lambda: read_index(app.folder(task)).newest_attempt == 2, 14, lambda: str(app.status(task)))
     now = app.wait(task, "PROCESSING")
-    assert now["message"] == "The recorder was lost: it gave no sign of life for 6 s. Attempt 2 goes on."
+    assert now["message"] == "The recorder was lost: it gave no sign of life for 5 s. Attempt 2 goes on."
     gone([recorder], 3)
     app.stop(task)
     app.wait(task, "STOPPED")
@@ -143,6 +143,24 @@ def test_recordings_outlive_their_manager(app: App) -> None:
     app.stop(task)
     assert app.wait(task, "STOPPED")["reason"] == "user_stop"
     assert validate(app.folder(task) / "out.m3u8") == []
+
+
+def test_recordings_go_on_while_the_manager_is_away_for_longer_than_a_lease(app: App) -> None:
+    task = app.record(native())
+    recorder = app.service.recorder(task)
+    since = time.monotonic()
+    while time.monotonic() - since < 12:  # it never gets as far as to renew a lease
+        for manager in app.service.processes("ray::TaskManager"):
+            manager.kill()
+        time.sleep(0.1)
+    app.wait(task, "PROCESSING")
+    time.sleep(4)
+    assert recorder.is_running()
+    app.stop(task)
+    app.wait(task, "STOPPED")
+    index = read_index(app.folder(task))
+    assert index.newest_attempt == 1
+    assert index.seconds > 15
 
 
 def _manager(service: Service) -> psutil.Process:

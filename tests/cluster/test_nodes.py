@@ -1,0 +1,144 @@
+"""Nodes that die or freeze: a cluster of three with a disk each, and an object store."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+
+from recorders.log.index import Index, parse
+from tests.chaos.ledger import doubles, losses
+from tests.cluster.service import App, Service, free_port, gone, native, running, title, until
+from tests.oracle.hls import probe_quiet, validate
+from tests.s3 import BUCKET, S3, s3_server
+
+# A part that had not been closed, what was on its way into the store, and what was on its way to the encoder.
+_LOST_S = 2 + 1.5
+_AGAIN_S = 10.0
+
+
+@dataclass(frozen=True)
+class Node:
+    """One that records."""
+
+    id: str
+    raylet: psutil.Process
+    data: Path
+
+    @property
+    def processes(self) -> list[psutil.Process]:
+        return [self.raylet, *self.raylet.children(recursive=True)]
+
+    def recorder(self, task: str) -> psutil.Process:
+        """The process that records a task here."""
+        (found,) = (each for each in self.processes if title(each).startswith(f"ray::record {task}"))
+        return found
+
+    def records(self, task: str) -> bool:
+        """Whether a task is recorded here."""
+        return any(title(each).startswith(f"ray::record {task}") for each in self.processes)
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """The service with its nodes."""
+
+    app: App
+    nodes: list[Node]
+    address: str
+    s3: S3
+
+    def index(self, task: str) -> Index:
+        """The log in the store."""
+        objects = self.s3.objects(f"kept/{self.app.name}/{task}/")
+        return parse(b"".join(body for name, body in objects.items() if name.startswith("index_")).splitlines())
+
+    def node_of(self, task: str) -> Node:
+        (found,) = (node for node in self.nodes if node.records(task))
+        return found
+
+    def recorded_on(self, number: int) -> tuple[list[str], list[str]]:
+        """Starts so many recordings; those on the first one's node, and the others."""
+        tasks = [self.app.start(native(format="mp4" if n % 2 else "hls")) for n in range(number)]
+        until(lambda: all(self.index(task).parts for task in tasks), 30, lambda: "no part is in the store")
+        node = self.node_of(tasks[0])
+        there = [task for task in tasks if node.records(task)]
+        return there, [task for task in tasks if task not in there]
+
+    def end(self, tasks: list[str], folder: Path) -> None:
+        """Stop them; what is in the store is whole and plays."""
+        for task in tasks:
+            self.app.stop(task)
+        for task in tasks:
+            self.app.wait(task, "STOPPED")
+            objects = self.s3.objects(f"kept/{self.app.name}/{task}/")
+            (folder / task).mkdir()
+            for name, body in objects.items():
+                (folder / task / name).write_bytes(body)
+            assert validate(folder / task / "out.m3u8") == []
+            assert probe_quiet(folder / task / "out.m3u8") == ""
+            assert doubles(self.index(task)) == []
+
+
+@pytest.fixture
+def cluster(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Cluster]:
+    with s3_server(tmp_path / "s3.log") as s3:
+        settings = {**s3.environment, "EGRESS_STORAGE__URL": f"s3://{BUCKET}/kept"}
+        command = [sys.executable, "-m", "tests.cluster.nodes"]
+        with running(command, tmp_path, free_port(), settings) as service:
+            yield _cluster(service, s3, request.node.name)
+
+
+def _cluster(service: Service, s3: S3, name: str) -> Cluster:
+    told = json.loads((service.data / "nodes.json").read_text())
+    nodes = [Node(each["node_id"], psutil.Process(each["raylet"]), Path(each["data"])) for each in told["nodes"]]
+    return Cluster(service.app(name[:64]), nodes, told["address"], s3)
+
+
+def test_a_node_that_dies_loses_its_recordings_to_another(cluster: Cluster, tmp_path: Path) -> None:
+    hit, spared = cluster.recorded_on(4)
+    for process in cluster.node_of(hit[0]).processes:
+        process.kill()
+    killed = time.time()
+    until(lambda: all(cluster.index(task).of(2).parts for task in hit), 30, lambda: "no part")
+    for task in hit:
+        (loss,) = losses(cluster.index(task), {killed: "node"})
+        assert loss.lost < _LOST_S
+        assert loss.again < _AGAIN_S
+    cluster.end(hit + spared, tmp_path)
+    assert all(cluster.index(task).newest_attempt == 1 for task in spared)
+
+
+def test_a_frozen_node_loses_its_recordings_and_adds_what_it_had_when_it_thaws(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    hit, spared = cluster.recorded_on(4)
+    node = cluster.node_of(hit[0])
+    frozen = node.processes
+    recorders = [node.recorder(task) for task in hit]
+    for process in frozen:
+        process.suspend()
+    at = time.time()
+    try:
+        until(lambda: all(cluster.index(task).of(2).parts for task in hit), 30, lambda: "no part")
+        begun = {task: cluster.index(task).of(2).parts[0].start for task in hit}
+    finally:
+        for process in frozen:
+            if process.is_running():
+                process.resume()
+    for task in hit:
+        (loss,) = losses(cluster.index(task), {at: "node"})
+        assert loss.lost < _LOST_S
+        assert loss.again < _AGAIN_S
+    gone(recorders, 15)
+    cluster.end(hit + spared, tmp_path)
+    for task in hit:
+        index = cluster.index(task)
+        assert all(part.start + part.duration <= begun[task] for part in index.of(1).parts)
+        assert [attempt.attempt for attempt in index.attempts] == [1, 2]
