@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import InterfaceError, OperationalError
 
 from egress_ray.store.engine import open_engine
+from egress_ray.store.faults import fault_point
 
 log = logging.getLogger("egress_ray.store")
 T = TypeVar("T")
@@ -107,6 +108,8 @@ class TaskStore:
                         if connection.invalidated:
                             raise
                         outcomes.append((work, None, error))
+                fault_point()
+            fault_point()
         except Exception as error:  # the connection, or the commit itself: nothing of it counts
             failed = StoreAway(_fact(error)) if isinstance(error, (OperationalError, InterfaceError)) else error
             outcomes = [(work, None, failed) for work in batch]

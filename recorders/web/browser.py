@@ -70,8 +70,15 @@ _FLAGS = (
 )
 _WEB_GL = ("--use-angle=swiftshader-webgl", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist")
 _NO_WEB_GL = ("--disable-gpu", "--disable-3d-apis")
-# The colour is one that tells by which matrix pictures are converted.
-_BLANK = "title => { document.title = title; document.documentElement.style.background = '#0f0' }"
+# The colour is one that tells by which matrix pictures are converted; it is painted again all the time, so that a
+# picture of it comes even when the first one was captured before it was there.
+_BLANK = """title => {
+    document.title = title;
+    const { style } = document.documentElement;
+    const paint = () => { style.background = style.background === "rgb(0, 255, 0)" ? "#00ff02" : "#00ff00" };
+    paint();
+    setInterval(paint, 50);
+}"""
 # Nobody is there to answer; and while a dialog is up, or playwright looks at a pop-up before it is refused, Chromium
 # dims the page, in what is captured, too.
 _NO_DIALOGS = """

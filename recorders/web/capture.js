@@ -7,7 +7,7 @@ const VIDEO = 1;
 const AUDIO = 2;
 const PINGS = 12;
 // How long to wait for a picture of the blank tab.
-const MEASURE_MS = 3000;
+const MEASURE_MS = 2000;
 const AUDIO_BATCH_MS = 100;
 const EARLY_BLOCKS = 20;
 const TICK_MS = 50;
@@ -329,7 +329,7 @@ async function drain(track, take) {
 
 /**
  * The matrix by which captured pictures really are converted to YUV, whatever they are marked with. The tab to
- * record is pure green until it is sent to its page: luma 145 by BT.601, 173 by BT.709. Null if it cannot be told.
+ * record is green until it is sent to its page, and repainted all the time: luma 145 by BT.601, 173 by BT.709. Null if it cannot be told.
  */
 async function measureMatrix(track) {
   const reader = new MediaStreamTrackProcessor({ track }).readable.getReader();
@@ -339,14 +339,12 @@ async function measureMatrix(track) {
   while (!matrix) {
     const { value: picture, done } = await Promise.race([reader.read(), late]);
     if (done) break;
-    const readable = /^(I420|NV12)/.test(picture.format ?? "");
-    if (readable) {
+    if (/^(I420|NV12)/.test(picture.format ?? "")) {
       await picture.copyTo(pixels, { rect: { x: 0, y: 0, width: 2, height: 2 } });
       if (Math.abs(pixels[0] - 145) < 8) matrix = "bt601";
       if (Math.abs(pixels[0] - 173) < 8) matrix = "bt709";
     }
     picture.close();
-    if (!readable) break;
   }
   reader.cancel();
   return matrix;

@@ -10,6 +10,8 @@ from recorders.log.index import Index
 
 # Parts may meet to within rounding and a packet of sound.
 _SLACK_S = 0.06
+# A recorder's last picture stands until its end, which may be this long after the fault.
+_UNTIL_S = 0.3
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ def losses(index: Index, faults: Mapping[float, str]) -> list[Loss]:
     again counts as the cause of the wait, the first as that of the loss."""
     found = []
     for before, after in _gaps(index):
-        inside = sorted(at for at in faults if before - _SLACK_S <= at <= after)
+        inside = sorted(at for at in faults if before - _UNTIL_S <= at <= after)
         if inside:
             found.append(Loss(faults[inside[-1]], max(0.0, inside[0] - before), after - inside[-1]))
     return found
@@ -37,7 +39,7 @@ def unexplained(index: Index, faults: Mapping[float, str]) -> list[str]:
     return [
         f"{after - before:.2f} s from {before:.2f} on"
         for before, after in _gaps(index)
-        if not any(before - _SLACK_S <= at <= after for at in faults)
+        if not any(before - _UNTIL_S <= at <= after for at in faults)
     ]
 
 

@@ -1,0 +1,98 @@
+"""A disk that fills up: recordings end cleanly with the fact, none is begun, and older ones stay as they are."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from recorders.log.segment_log import read_index
+from tests.cluster.service import command, free_port, native, running, until
+from tests.oracle.hls import probe_quiet, validate
+
+_SIZE_MB = 60
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    options = ["-t", "tmpfs", "-o", f"size={_SIZE_MB * 1_000_000}", "tmpfs", str(folder)]
+    done = subprocess.run(["mount", *options], capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(f"no small disk can be mounted here: {done.stderr}")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def test_a_disk_that_fills_up_ends_a_recording_cleanly_and_nothing_new_begins(tmp_path: Path, small_disk: Path) -> None:
+    settings = {"EGRESS_DISK__REFUSE_BELOW_MB": "25", "EGRESS_DISK__END_BELOW_MB": "15"}
+    with running(command(), tmp_path, free_port(), settings) as service:
+        app = service.app("disk")
+        old = app.record(native(format="mp4"))
+        app.stop(old)
+        app.wait(old, "STOPPED")
+        before = _contents(app.folder(old))
+        task = app.record(native())
+        _fill(small_disk / "filler", leave_mb=10)
+        end = app.wait(task, "FAILED", limit_s=20)
+        assert end["error"].startswith("The disk of its node was nearly full: ")
+        assert end["payload"]["files"] == ["out.m3u8", "out.json"]
+        assert validate(app.folder(task) / "out.m3u8") == []
+        assert probe_quiet(app.file(task, "out.m3u8")) == ""
+        body = {"request_id": "another", "cmd": "record", "payload": native()}
+        until(lambda: app.post("", body).status_code == 503, 5, lambda: "it is not refused")
+        refused = app.post("", body).json()
+        assert refused["code"] == "unavailable"
+        assert refused["error"].startswith(
+            "No node has 25 MB free on its disk to begin another recording: the most is "
+        )
+        assert _contents(app.folder(old)) == before
+        (small_disk / "filler").unlink()
+        until(lambda: app.post("", body).status_code == 200, 40, lambda: "it is still refused")
+
+
+def test_a_disk_that_is_full_at_once_fails_with_the_fact(tmp_path: Path, small_disk: Path) -> None:
+    """Faster than anybody could see it coming; the store is on another disk."""
+    settings = {
+        "EGRESS_DISK__REFUSE_BELOW_MB": "0",
+        "EGRESS_DISK__END_BELOW_MB": "0",
+        "EGRESS_STORE__URL": f"sqlite:///{tmp_path}/tasks.db",
+    }
+    with running(command(), tmp_path, free_port(), settings) as service:
+        app = service.app("full")
+        old = app.record(native())
+        app.stop(old)
+        app.wait(old, "STOPPED")
+        before = _contents(app.folder(old))
+        task = app.record(native())
+        _fill(small_disk / "filler", leave_mb=0)
+        end = app.wait(task, "FAILED", limit_s=30)
+        assert "No space left on device" in end["error"]
+        index = read_index(app.folder(task))
+        assert len(index.parts) > 0
+        assert all((app.folder(task) / part.name).stat().st_size == part.bytes for part in index.parts)
+        assert _contents(app.folder(old)) == before
+        assert probe_quiet(app.file(old, "out.m3u8")) == ""
+
+
+def _fill(path: Path, leave_mb: float) -> None:
+    """Leave so much."""
+    status = os.statvfs(path.parent)
+    free = status.f_bavail * status.f_frsize - int(leave_mb * 1_000_000)
+    with path.open("wb", buffering=0) as file:
+        try:
+            file.write(bytes(max(0, free)))
+            while leave_mb == 0:
+                file.write(bytes(4096))
+        except OSError:
+            pass
+
+
+def _contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
