@@ -88,8 +88,9 @@ _AAC_FAST_KBPS = 64
 class AudioEncoder:
     """PCM in, packets out; a packet's sample index is true: decoded, it begins with that sample of the input.
 
-    The first packet of either codec holds nothing but the encoder's own delay and is left out. Opus is always
-    48 kHz. Raises `InvalidSpec` for a rate that the codec does not have.
+    Packets begin at whole multiples of their length, so that those of one encoder follow on from those of another:
+    what comes before the first such sample is left out. So is the first packet of either codec, which holds nothing but
+    the encoder's own delay. Opus is always 48 kHz. Raises `InvalidSpec` for a rate that the codec does not have.
     """
 
     def __init__(self, audio: AudioSpec, codec: str = "aac") -> None:
@@ -117,16 +118,21 @@ class AudioEncoder:
         self._pending = np.zeros((0, audio.channels), np.float32)
         self._at: int | None = None
         self._first = 0
+        self._skip = 0
 
     def encode(self, pcm: np.ndarray[Any, np.dtype[Any]], sample: int) -> list[EncodedSound]:
         """`pcm` is (n, channels), int16 or float32 in -1..1, at the spec's rate; `sample` is the absolute index of
         its first sample and follows on from the last call."""
         block = pcm.astype(np.float32) / 32768 if pcm.dtype == np.int16 else pcm.astype(np.float32, copy=False)
         if self._at is None:
-            self._at = self._first = round(sample * self._rate / self._in_rate)
+            at = round(sample * self._rate / self._in_rate)
+            self._skip = -at % self._context.frame_size
+            self._at = self._first = at + self._skip
         if self._resampler is not None:
             block = self._resample(block)
-        self._pending = np.concatenate((self._pending, block))
+        skipped = min(self._skip, len(block))
+        self._skip -= skipped
+        self._pending = np.concatenate((self._pending, block[skipped:]))
         size = self._context.frame_size
         out: list[EncodedSound] = []
         while len(self._pending) >= size:

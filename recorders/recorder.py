@@ -6,6 +6,7 @@ from typing import Literal, Protocol
 
 from recorders.config import RecorderConfig
 from recorders.lease import Lease
+from recorders.log.window import Window
 from recorders.progress import Progress
 from recorders.spec import ChannelSpec, Limits, RecordingSpec
 
@@ -36,9 +37,14 @@ class Recorder(Protocol):
         ...
 
 
-def build(spec: RecordingSpec, config: RecorderConfig, lease: Lease | None = None) -> Recorder:
-    """The recorder for `spec`, writing while it holds `lease`. Imports of the other kind's heavy parts are avoided."""
-    recorder = _build(spec, config, lease)
+def build(
+    spec: RecordingSpec, config: RecorderConfig, lease: Lease | None = None, window: Window | None = None
+) -> Recorder:
+    """The recorder for `spec`, writing while it holds `lease` what is in `window`.
+
+    Imports of the other kind's heavy parts are avoided.
+    """
+    recorder = _build(spec, config, lease, window)
     if spec.limits == Limits():
         return recorder
     from recorders.limits import Limited
@@ -46,11 +52,11 @@ def build(spec: RecordingSpec, config: RecorderConfig, lease: Lease | None = Non
     return Limited(recorder, spec.limits)
 
 
-def _build(spec: RecordingSpec, config: RecorderConfig, lease: Lease | None) -> Recorder:
+def _build(spec: RecordingSpec, config: RecorderConfig, lease: Lease | None, window: Window | None) -> Recorder:
     if isinstance(spec.subject, ChannelSpec):
         from recorders.native.recorder import NativeRecorder
 
-        return NativeRecorder(spec, config, lease)
+        return NativeRecorder(spec, config, lease, window)
     from recorders.web.recorder import WebRecorder
 
-    return WebRecorder(spec, config, lease)
+    return WebRecorder(spec, config, lease, window)

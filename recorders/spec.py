@@ -47,7 +47,8 @@ class Region:
 class ChannelSpec:
     """An RTC channel, its participants composited into one picture.
 
-    `users` empty means everyone, as they come and go. `access_token` is a secret: it is kept out of `repr`.
+    `users` empty means everyone, as they come and go. `rejoining`: an attempt before may still be seen in the channel
+    under `worker_uid`. `access_token` is a secret: it is kept out of `repr`.
     """
 
     app_id: str
@@ -57,6 +58,7 @@ class ChannelSpec:
     users: tuple[str, ...] = ()
     layout: Layout = "flat"
     regions: tuple[Region, ...] = ()
+    rejoining: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,7 @@ class RecordingSpec:
     task lies in it. `prefix` is the expanded file name pattern, relative to `folder`, without extension
     (it may hold `/`). `attempt` counts from 1 and is the fencing token of everything it writes.
     `epoch` is media time 0 of the attempts before it (Unix seconds), should their log not be at hand.
+    On `standby` another attempt is recording still: nothing is written before the window is opened.
     """
 
     task_id: str
@@ -100,3 +103,4 @@ class RecordingSpec:
     audio: AudioSpec = AudioSpec()
     limits: Limits = Limits()
     epoch: float | None = None
+    standby: bool = False

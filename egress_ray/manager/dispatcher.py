@@ -11,6 +11,7 @@ from typing import Any
 
 from egress_ray.manager import retention
 from egress_ray.manager.driver import Driver
+from egress_ray.manager.move import leaving_nodes
 from egress_ray.manager.office import Office
 from egress_ray.manager.room import Room
 from egress_ray.manager.spools import Spools
@@ -26,6 +27,8 @@ from recorders.errors import RecorderError
 
 log = logging.getLogger("egress_ray.manager")
 _SWEEP_S = 10.0
+# How soon a node that is being drained is seen.
+_LEAVING_S = 1.0
 
 
 class Dispatcher:
@@ -47,7 +50,7 @@ class Dispatcher:
         stored = settings.storage.url is not None
         spools = Spools(str(settings.data_path), stored, self._room, self._settle_late)
         loop = asyncio.get_event_loop()
-        self._sweepers = [loop.create_task(self._sweep()), loop.create_task(spools.run())]
+        self._sweepers = [loop.create_task(each) for each in (self._sweep(), spools.run(), self._clear_leaving_nodes())]
         if settings.retention != RetentionSettings():
             self._sweepers.append(loop.create_task(retention.run(self._office, settings.retention)))
 
@@ -61,6 +64,15 @@ class Dispatcher:
                 self._drive(entry, away_s)
             self._recovered.set()
             await asyncio.sleep(_SWEEP_S)
+
+    async def _clear_leaving_nodes(self) -> None:
+        """Recordings leave nodes that are being drained."""
+        while True:
+            leaving = await leaving_nodes()
+            for driver in self._drivers.values():
+                if driver.node_id in leaving:
+                    driver.leave()
+            await asyncio.sleep(_LEAVING_S)
 
     async def start(self, new: NewTask) -> Task | RequestConflict | Refusal:
         """Accept a task durably, or answer with the one that has this request id already, or why none can be had."""

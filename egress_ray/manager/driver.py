@@ -11,8 +11,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any, cast
 
-from ray.exceptions import ActorUnavailableError, RayActorError
+from ray.exceptions import ActorUnavailableError, RayActorError, RayError
 
+from egress_ray.manager.move import move
 from egress_ray.manager.office import Office, cluster_resources, end
 from egress_ray.manager.placement import missing
 from egress_ray.manager.states import Event
@@ -29,6 +30,8 @@ _START_SLOT_S = 3.0
 _NODE_S = 5.0
 # How soon a recorder that is out of sight is asked again.
 _ASK_AGAIN_S = 0.2
+# How long a recorder may take to tell something about itself.
+_ASK_S = 3.0
 # How long a recorder that has closed may take to say so.
 _OUTCOME_S = 5.0
 
@@ -54,6 +57,11 @@ class Driver:
         self._began_at: float | None = None
         self.renewal: Renewal | None = None
         self._given_up = ""
+        self._beside: set[int] = set()  # attempts that record beside the present one while it moves
+        self._leaving = asyncio.Event()
+        self._stays = False
+        self._moves = 0
+        self._releases: set[asyncio.Task[None]] = set()
         self._avoid: str | None = None  # a node on which the next recorder should not be
         self._work: asyncio.Task[None] | None = None
         self.ended = asyncio.Event()
@@ -71,6 +79,8 @@ class Driver:
 
     def renewed(self, renewal: Renewal) -> bool:
         """A sign of life; False when it comes from another attempt than the present one."""
+        if renewal.attempt in self._beside:
+            return True
         if renewal.attempt != self._entry.task.attempt or self._entry.task.state is State.ENQUEUED:
             return False
         self._lease_until = time.monotonic() + self._lease.expiry_s
@@ -88,6 +98,11 @@ class Driver:
     def node_id(self) -> str | None:
         """Where it is recorded."""
         return self._entry.node_id
+
+    def leave(self) -> None:
+        """Its node will be gone soon: go on elsewhere."""
+        if not self._stays:
+            self._leaving.set()
 
     def with_files(self, task: Task) -> Task:
         """The task with the files that the recorder last told of."""
@@ -201,7 +216,9 @@ class Driver:
         while True:
             outcome = asyncio.ensure_future(cast(Awaitable[Outcome], reference))
             while not outcome.done() and not self.stop_asked.is_set() and self._lease_left > 0:
-                await self._first(outcome, within=self._lease_left)
+                await self._first(outcome, within=self._lease_left, also=self._leaving)
+                if self._leaving.is_set() and (successor := await self._move(actor, outcome)) is not None:
+                    actor, outcome = successor, asyncio.ensure_future(self._wait(successor))
             if not outcome.done() and self.stop_asked.is_set():
                 killed = await self._stop(actor, outcome)
             dead = outcome.done() and not isinstance(outcome.exception(), ActorUnavailableError)
@@ -224,6 +241,53 @@ class Driver:
             await self._close(f"The recorder did not stop within {self._limits.stop_s:.0f} s and was killed.")
         elif result is None:
             await self._lost("its process died")
+
+    async def _move(self, actor: Any, outcome: asyncio.Future[Outcome]) -> Any | None:
+        """The recorder elsewhere that has taken over; None when none has."""
+        self._leaving.clear()
+        if outcome.done() or self.stop_asked.is_set():
+            return None
+        try:
+            self._stays = not await asyncio.wait_for(actor.movable.remote(), _ASK_S)
+        except (RayError, TimeoutError):
+            return None
+        if self._stays:
+            log.warning("Task %s stays where it is: publishers push to its recorder", self._entry.task.task_id)
+            return None
+        self._moves += 1
+        before = self._entry.task.attempt
+        attempt = before + self._moves
+        if self._entry.epoch is None and self._began_at is not None:
+            key, epoch = self._entry.key, self._began_at
+            self._entry = await self._store(lambda connection: rows.note(connection, key, epoch=epoch))
+        self._beside.add(attempt)
+
+        def given_up() -> bool:
+            return outcome.done() or self.stop_asked.is_set()
+
+        moved = await move(self._office, self._entry, attempt, given_up)
+        if moved is None:
+            self._beside.discard(attempt)
+            return None
+        self._entry, successor, at = moved
+        self._beside = {before}
+        self._moves = 0
+        self._lease_until = time.monotonic() + self._lease.expiry_s
+        log.info("Task %s moves to another node at %.2f s", self._entry.task.task_id, at)
+        task = asyncio.create_task(self._release(actor, at, before))
+        self._releases.add(task)
+        task.add_done_callback(self._releases.discard)
+        return successor
+
+    async def _release(self, actor: Any, at: float, attempt: int) -> None:
+        """Let the predecessor write up to `at`, and go."""
+        try:
+            await asyncio.wait_for(actor.hand_over.remote(at), self._limits.finish_s)
+        except (RayError, TimeoutError) as error:
+            log.warning("Attempt %d of a task that moved has ended early: %s", attempt, type(error).__name__)
+        finally:
+            self._beside.discard(attempt)
+            end(actor)
 
     @property
     def _lease_left(self) -> float:
@@ -314,11 +378,12 @@ class Driver:
         self._entry = moved
         log.info("Task %s is %s", key.task_id, moved.task.state)
 
-    async def _first(self, future: asyncio.Future[Any], within: float) -> None:
-        """Wait for a future or for a stop, whichever is first."""
-        stop = asyncio.ensure_future(self.stop_asked.wait())
-        await asyncio.wait({future, stop}, timeout=max(0.0, within), return_when=asyncio.FIRST_COMPLETED)
-        stop.cancel()
+    async def _first(self, future: asyncio.Future[Any], within: float, also: asyncio.Event | None = None) -> None:
+        """Wait for a future, for a stop or for another event, whichever is first."""
+        events = [asyncio.ensure_future(event.wait()) for event in (self.stop_asked, also) if event is not None]
+        await asyncio.wait({future, *events}, timeout=max(0.0, within), return_when=asyncio.FIRST_COMPLETED)
+        for event in events:
+            event.cancel()
 
     async def _stopped(self, within: float) -> None:
         """Wait for a stop, so long at most."""

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, cast
 from urllib.parse import urlsplit
 
@@ -84,15 +84,13 @@ class Office:
         place = place_of(task, settings.storage, prefix)
         return Order(str(settings.data_path), task.app_id, task.task_id, prefix, task.payload["format"], place)
 
-    def job(self, entry: Entry, attempt: int) -> Job:
+    def job(self, entry: Entry, attempt: int, *, standby: bool = False) -> Job:
         """What the actor is told. Raises ValueError when the token cannot be read."""
         task, settings = entry.task, self.settings
         token = self.vault.decrypt(entry.token) if entry.token is not None else None
         order = self.order(task)
-        spec = replace(
-            to_spec(task, token, attempt, order.folder, settings.limits.recording),
-            epoch=entry.epoch,
-        )
+        limits = settings.limits.recording
+        spec = to_spec(task, token, attempt, order.folder, limits, epoch=entry.epoch, standby=standby)
         lease = settings.lease
         return Job(order, spec, settings.recorders, lease.renew_s, lease.expiry_s, settings.disk.refuse_below_mb)
 

@@ -15,6 +15,7 @@ from egress_ray.recording.renewal import keep
 from recorders.disk import free_mb, need
 from recorders.errors import Fenced, RecorderError, Unreachable
 from recorders.lease import Lease
+from recorders.log.window import Window
 from recorders.progress import Progress
 from recorders.recorder import Recorder, build
 from recorders.sources.base import Ingest
@@ -30,6 +31,9 @@ log = logging.getLogger("egress_ray.recording")
 _ADOPT_S = 3.0
 # How long the file that is being uploaded may take to be so, until the spool is let go.
 _LET_GO_S = 60.0
+# How long it may take to come to the moment of a handover, and to upload what is left then.
+_PASSES_S = 20.0
+_DRAIN_S = 300.0
 
 
 class Recording:
@@ -39,6 +43,7 @@ class Recording:
         self._label = label
         self._namespace = namespace
         self._recorder: Recorder | None = None
+        self._window = Window()
         self._job: Job | None = None
         self._lease = Lease()
         self._uploader: Uploader | None = None
@@ -54,6 +59,7 @@ class Recording:
         if self._job is not None:
             return await self.wait()
         self._job = job
+        self._window = Window(standby=job.spec.standby)
         lease = asyncio.create_task(keep(self._lease, job.renew_s, job.expiry_s, self._namespace, self._sign))
         try:
             outcome = await self._record(job)
@@ -73,7 +79,7 @@ class Recording:
             if job.order.place is not None:
                 await self._take_up_spool(job.order.place, job)
             spec = replace(job.spec, folder=str(job.order.folder))
-            self._recorder = recorder = build(spec, job.config, self._lease)
+            self._recorder = recorder = build(spec, job.config, self._lease, self._window)
             if self._stopping:
                 recorder.stop()
             reason = await recorder.run()
@@ -127,6 +133,27 @@ class Recording:
         if self._recorder is not None:
             self._recorder.stop()
         await self._closed.wait()
+
+    async def movable(self) -> bool:
+        """Whether another recorder elsewhere could take over: where publishers push to this one, none can."""
+        return self._ingest() is None
+
+    async def take_over(self, not_before: float) -> float | None:
+        """Write from the first keyframe at or after then on (Unix seconds): when that is, in media seconds. None while
+        there is no picture yet."""
+        epoch = (await self.progress()).began_at
+        return None if epoch is None else self._window.open_at(not_before - epoch)
+
+    async def hand_over(self, at: float) -> None:
+        """Write up to this moment (media seconds) and end; returns when all of that is in the log, and in its place."""
+        self._window.close_at(at)
+        passed = asyncio.create_task(asyncio.to_thread(self._window.passed.wait, _PASSES_S))
+        closed = asyncio.create_task(self._closed.wait())
+        await asyncio.wait({passed, closed}, return_when=asyncio.FIRST_COMPLETED)
+        await self.stop()
+        if self._uploader is not None:
+            await asyncio.to_thread(self._uploader.drain, _DRAIN_S)
+            await asyncio.to_thread(self._uploader.stop, _LET_GO_S)
 
     async def node_id(self) -> str:
         """Ray's id of the node it runs on."""

@@ -15,7 +15,16 @@ from recorders.storage.place import Place
 LOCAL_REGION = "local"
 
 
-def to_spec(task: Task, token: str | None, attempt: int, folder: Path, most: Limits) -> RecordingSpec:
+def to_spec(
+    task: Task,
+    token: str | None,
+    attempt: int,
+    folder: Path,
+    most: Limits,
+    *,
+    epoch: float | None = None,
+    standby: bool = False,
+) -> RecordingSpec:
     """The specification of one attempt at a task; payload keys are those of the REST API. `most` is what holds where
     the task asks for nothing."""
     payload = task.payload
@@ -23,12 +32,14 @@ def to_spec(task: Task, token: str | None, attempt: int, folder: Path, most: Lim
     return RecordingSpec(
         task_id=task.task_id,
         folder=str(folder),
-        subject=_page(task) if payload["layout"] == "freestyle" else _channel(task, token or ""),
+        subject=_page(task) if payload["layout"] == "freestyle" else _channel(task, token or "", attempt),
         prefix=expand(payload["filename_pattern"], task),
         attempt=attempt,
         format=payload["format"],
         video=VideoSpec(video["width"], video["height"], video["frameRate"], video["bitrate"]),
         audio=AudioSpec(audio["sampleRate"], audio["channels"], audio["bitrate"]),
+        epoch=epoch,
+        standby=standby,
         limits=Limits(
             asked.get("duration_in_s", most.duration_s),
             asked.get("size_in_mb", most.size_mb),
@@ -56,7 +67,7 @@ def _page(task: Task) -> PageSpec:
     return PageSpec(task.payload["url"], bool(task.payload.get("webGL")))
 
 
-def _channel(task: Task, token: str) -> ChannelSpec:
+def _channel(task: Task, token: str, attempt: int) -> ChannelSpec:
     payload = task.payload
     regions = payload.get("regions") or ()
     return ChannelSpec(
@@ -67,6 +78,7 @@ def _channel(task: Task, token: str) -> ChannelSpec:
         users=tuple(payload.get("users") or ()),
         layout=payload["layout"],
         regions=tuple(Region(r["uid"], r["x"], r["y"], r["width"], r["height"], r.get("z", 0)) for r in regions),
+        rejoining=attempt > 1,
     )
 
 

@@ -151,6 +151,17 @@ def claim(connection: Connection, key: Key, now: float, attempt: int, node_id: s
     return move(connection, key, Event.CLAIMED, now, attempt=attempt, node_id=node_id, claimed_at=now)
 
 
+def hand_over(connection: Connection, key: Key, now: float, attempts: tuple[int, int], node_id: str) -> Entry | None:
+    """From one attempt's recorder to another's, both of which are up; None when the first is not the present one."""
+    before, after = attempts
+    changed = connection.execute(
+        update(tasks)
+        .where(_is(key), tasks.c.state == State.PROCESSING, tasks.c.attempt == before)
+        .values(attempt=after, node_id=node_id, claimed_at=now, updated_at=now)
+    )
+    return get(connection, key) if changed.rowcount else None
+
+
 def ask_stop(connection: Connection, key: Key, now: float, reason: str = "user_stop") -> Entry | None:
     """Note that the task is to end; None when it is unknown, has ended or is ending.
 

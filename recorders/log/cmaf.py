@@ -6,6 +6,7 @@ Why not FFmpeg's own HLS muxer: `docs/decisions/0001-parts-from-memory.md`.
 from __future__ import annotations
 
 import io
+import math
 from fractions import Fraction
 from typing import Any, cast
 
@@ -20,6 +21,7 @@ from recorders.log.boxes import Fragment, Fragmenter
 from recorders.log.journal import Heading, Journal, Kind, Packet
 from recorders.log.segment_log import SegmentLog
 from recorders.log.tracks import AudioTrack, VideoTrack
+from recorders.log.window import Window
 
 _MOVFLAGS = "cmaf+frag_keyframe+empty_moov+default_base_moof+frag_discont"
 _ENCODERS = {"h264": "libx264", "vp9": "libvpx-vp9", "aac": "aac", "opus": "libopus"}
@@ -120,6 +122,7 @@ class CmafWriter:
     Times count from the recording's epoch (Unix seconds of media time 0): picture `n` is shown at
     `n / frame_rate`, sound by its sample index. A part ends at the first keyframe `part_seconds` or more after
     its start; without pictures, sound is cut at about that length. What is not in a part yet is in the journal.
+    What is not in `window` is left out; the last part is closed as soon as all up to the window's end has come.
     Once the log has refused something (its error is raised as it is) nothing more is written, so that an attempt has
     no holes.
     """
@@ -132,12 +135,22 @@ class CmafWriter:
         audio: AudioTrack | None,
         part_seconds: float,
         epoch: float,
+        window: Window | None = None,
     ) -> None:
         self._log = log
+        self._window = window or Window()
+        self._window.expects(part_seconds, video is not None)
+        self._rates: dict[Kind, int] = {}
+        if video is not None:
+            self._rates["video"] = video.frame_rate
+        if audio is not None:
+            self._rates["audio"] = audio.sample_rate
+        self._seen: dict[Kind, float] = dict.fromkeys(self._rates, -math.inf)
         self._heading = Heading(log.attempt, part_seconds, epoch, video, audio)
         self._slack = 0.5 / video.frame_rate if video else 0.05
         self._muxer = Muxer(video, audio, part_seconds)
         self._journal: Journal | None = None
+        self._early: list[Packet] = []  # those that are not in the journal yet
         self._held: list[bytes] = []
         self._start = 0.0
         self._duration = 0.0
@@ -147,11 +160,24 @@ class CmafWriter:
 
     def video(self, data: bytes, n: int, key: bool) -> None:
         """Picture number `n`; H.264 as Annex B or length-prefixed, as the track's extradata is."""
-        self._put(Packet("video", n, 1, key, data))
+        self._seen["video"] = n / self._rates["video"]
+        if self._window.picture(self._seen["video"], key):
+            self._put(Packet("video", n, 1, key, data))
+        else:
+            self._look_for_end()
 
     def audio(self, data: bytes, sample: int, samples: int) -> None:
         """A packet whose first sample has index `sample`, `samples` long."""
-        self._put(Packet("audio", sample, samples, True, data))
+        self._seen["audio"] = sample / self._rates["audio"]
+        if self._window.sound(self._seen["audio"]):
+            self._put(Packet("audio", sample, samples, True, data))
+        else:
+            self._look_for_end()
+
+    def _look_for_end(self) -> None:
+        if self._window.over(self._seen.get("video"), self._seen.get("audio")):
+            self.close()
+            self._window.passed.set()
 
     def close(self) -> None:
         """Flush and close the last part; idempotent."""
@@ -160,7 +186,7 @@ class CmafWriter:
         self._closed = True
         self._muxer.close()
         if not self._refused:
-            self._collect()
+            self._collect(math.inf)
             self._append()
             if self._journal is not None:
                 self._journal.close()
@@ -169,16 +195,21 @@ class CmafWriter:
         if self._closed or self._refused:
             raise RecorderError("The recording's log is closed.")
         self._muxer.put(packet)
+        self._early.append(packet)
         try:
-            self._collect()
+            self._collect(self._seen[packet.kind])
         except BaseException:
             self._refused = True
             raise
         if self._journal is not None:
-            self._journal.add(packet)
+            for each in self._early:
+                self._journal.add(each)
+            self._early.clear()
 
-    def _collect(self) -> None:
-        if self._journal is None and self._muxer.init:
+    def _collect(self, reached: float) -> None:
+        if self._journal is None:
+            if not (self._muxer.init and self._early and self._window.may_begin(reached)):
+                return
             log, heading = self._log, self._heading
             log.begin(heading.epoch, self._muxer.init, heading.part_seconds)
             self._journal = Journal(log.folder / files.journal_name(log.prefix, log.attempt), heading)

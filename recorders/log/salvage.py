@@ -11,15 +11,17 @@ from recorders.log.cmaf import Muxer
 from recorders.log.index import Index
 from recorders.log.journal import Heading, Kind, decodable, read
 from recorders.log.segment_log import SegmentLog, read_index
+from recorders.spec import RecordingSpec
 
 
-def open_log(
-    folder: Path, prefix: str, attempt: int, lease: Lease | None = None, epoch: float | None = None
-) -> SegmentLog:
+def open_log(spec: RecordingSpec, lease: Lease | None = None) -> SegmentLog:
     """The log for an attempt, with what the attempt before it has left salvaged. Raises as `SegmentLog` does."""
-    SegmentLog(folder, prefix, attempt, lease)  # nothing is salvaged from a newer one, which may be writing
-    salvage(folder, prefix)
-    return SegmentLog(folder, prefix, attempt, lease, epoch)
+    folder, prefix = Path(spec.folder), spec.prefix
+    log = SegmentLog(folder, prefix, spec.attempt, lease, spec.epoch)
+    if spec.standby:
+        return log
+    salvage(folder, prefix)  # nothing is salvaged from a newer one, which may be writing: it would have raised
+    return SegmentLog(folder, prefix, spec.attempt, lease, spec.epoch)
 
 
 def salvage(folder: Path, prefix: str) -> None:

@@ -14,6 +14,7 @@ from recorders.config import RecorderConfig
 from recorders.errors import InvalidSpec, RecorderError
 from recorders.lease import Lease
 from recorders.log.files import listed_files
+from recorders.log.window import Window
 from recorders.native.renderer import Renderer
 from recorders.native.stage import Stage
 from recorders.progress import Phase, Progress
@@ -29,7 +30,9 @@ _LEAVE_TIMEOUT_S = 2.0
 class NativeRecorder:
     """One attempt at recording `spec.subject`, a channel. Raises `InvalidSpec` for any other subject."""
 
-    def __init__(self, spec: RecordingSpec, config: RecorderConfig, lease: Lease | None = None) -> None:
+    def __init__(
+        self, spec: RecordingSpec, config: RecorderConfig, lease: Lease | None = None, window: Window | None = None
+    ) -> None:
         if not isinstance(spec.subject, ChannelSpec):
             raise InvalidSpec("The native recorder records channels; a page needs the web recorder.")
         self._subject = spec.subject
@@ -39,7 +42,7 @@ class NativeRecorder:
         self._source: Source | None = None
         self._source_lock = threading.Lock()
         self._stage = Stage(spec.subject.users, self._ask_for_keyframe)
-        self._renderer = Renderer(spec, spec.subject, config, self._stage, lease or Lease())
+        self._renderer = Renderer(spec, spec.subject, config, self._stage, lease or Lease(), window or Window())
         self._spec = spec
         self._files: tuple[int, tuple[str, ...]] = (0, ())
 

@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import av
 import numpy as np
@@ -22,6 +21,7 @@ from recorders.lease import Lease
 from recorders.log.cmaf import CmafWriter
 from recorders.log.salvage import open_log
 from recorders.log.segment_log import SegmentLog
+from recorders.log.window import Window
 from recorders.native.mixer import Samples
 from recorders.native.scene import Picture, Sound
 from recorders.native.stage import Stage
@@ -72,6 +72,7 @@ class Renderer:
         config: RecorderConfig,
         stage: Stage,
         lease: Lease,
+        window: Window,
     ) -> None:
         self.log: SegmentLog | None = None
         self.first_frame_at: float | None = None  # Unix time
@@ -81,6 +82,7 @@ class Renderer:
         self._config = config
         self._stage = stage
         self._lease = lease
+        self._window = window
         self._delay = config.native.playout_delay_ms / 1000
         self._end_at = math.inf
         self._wake = threading.Event()
@@ -97,14 +99,19 @@ class Renderer:
         """
         spec, part_seconds = self._spec, self._config.log.part_seconds
         codecs = codecs_of(spec.format)
-        self.log = log = open_log(Path(spec.folder), spec.prefix, spec.attempt, self._lease, spec.epoch)
+        self.log = log = open_log(spec, self._lease)
         video = VideoEncoder(spec.video, self._config.encoder, part_seconds, codecs.video) if codecs.video else None
         audio = AudioEncoder(spec.audio, codecs.audio)
         resumed = log.epoch is not None
         epoch = time.time() if log.epoch is None else log.epoch
         zero = time.monotonic() - (time.time() - epoch)
         writer = CmafWriter(
-            log, video=video.track if video else None, audio=audio.track, part_seconds=part_seconds, epoch=epoch
+            log,
+            video=video.track if video else None,
+            audio=audio.track,
+            part_seconds=part_seconds,
+            epoch=epoch,
+            window=self._window,
         )
         try:
             self._render(_Output(video, audio, writer), zero, resumed, begun)

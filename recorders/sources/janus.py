@@ -94,32 +94,34 @@ class JanusSource:
 
     async def _join(self) -> list[Message]:
         self._handle = await self._session.attach()
-        try:
-            reply = await self._ask_to_join()
-        except ApiError as error:
-            if error.code != _INVALID_ELEMENT or isinstance(self._room, str):
-                raise self._refusal(error) from error
-            self._room = str(self._room)  # the server has string ids
+        uid: int | None = self._spec.worker_uid
+        while True:
             try:
-                reply = await self._ask_to_join()
-            except ApiError as again:
-                raise self._refusal(again) from again
+                reply = await self._ask_to_join(uid)
+                break
+            except ApiError as error:
+                if error.code == _INVALID_ELEMENT and not isinstance(self._room, str):
+                    self._room = str(self._room)  # the server has string ids
+                elif error.code == _ID_EXISTS and self._spec.rejoining and uid is not None:
+                    uid = None  # what is left of an attempt before: any other id will do
+                else:
+                    raise self._refusal(error) from error
         data = reply["plugindata"]["data"]
         self._private_id = data.get("private_id")
         publishers: list[Message] = data.get("publishers", [])
         return publishers
 
-    async def _ask_to_join(self) -> Message:
+    async def _ask_to_join(self, uid: int | None) -> Message:
         assert self._handle is not None
-        uid: int | str = self._spec.worker_uid
-        body = {
+        body: Message = {
             "request": "join",
             "ptype": "publisher",
             "room": self._room,
-            "id": str(uid) if isinstance(self._room, str) else uid,
             "display": "recorder",
             "pin": self._spec.access_token,
         }
+        if uid is not None:
+            body["id"] = str(uid) if isinstance(self._room, str) else uid
         return await self._session.message(self._handle, body)
 
     def _refusal(self, error: ApiError) -> Refused | Lost:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 
 from recorders.errors import RecorderError
 from recorders.storage.spool import Spool
@@ -21,10 +22,20 @@ class Uploader:
     def __init__(self, spool: Spool) -> None:
         self._spool = spool
         self._stop = threading.Event()
+        self._passes = 0
         self._thread = threading.Thread(target=self._run, name="uploader", daemon=True)
         self._thread.start()
         self.backlog = 0
         self.problem = ""
+
+    def drain(self, within_s: float) -> bool:
+        """Wait until all that is in the log now is in the store; False when it is not within that time."""
+        limit, passes = time.monotonic() + within_s, self._passes
+        while time.monotonic() < limit:
+            if self._passes > passes + 1 and not self.backlog:
+                return True
+            time.sleep(_LOOK_S / 5)
+        return False
 
     def stop(self, within_s: float) -> None:
         """Let go of the spool after the file at hand."""
@@ -47,6 +58,7 @@ class Uploader:
         while not self._stop.wait(wait_s):
             try:
                 self._spool.advance()
+                self._passes += 1
                 self.problem, wait_s = "", _LOOK_S
             except RecorderError as error:
                 if not self.problem:

@@ -19,6 +19,7 @@ from recorders.formats import codecs_of
 from recorders.log.cmaf import CmafWriter
 from recorders.log.segment_log import SegmentLog
 from recorders.log.tracks import VideoTrack
+from recorders.log.window import Window
 from recorders.spec import RecordingSpec
 from recorders.web.colour import Matrix, avcc_marked, h273, vp9_marked
 from recorders.web.sound import Sound
@@ -65,6 +66,7 @@ class Output:
         spec: RecordingSpec,
         config: RecorderConfig,
         log: SegmentLog,
+        window: Window,
         began: float,
         codec: str | None,
         matrix: Matrix,
@@ -72,6 +74,7 @@ class Output:
         self._spec = spec
         self._matrix = matrix
         self._log = log
+        self._window = window
         self._part_seconds = config.log.part_seconds
         self._rate = spec.video.frame_rate
         self._epoch = began if log.epoch is None else log.epoch
@@ -141,7 +144,12 @@ class Output:
 
     def _open(self, video: VideoTrack | None) -> None:
         self._writer = CmafWriter(
-            self._log, video=video, audio=self._encoder.track, part_seconds=self._part_seconds, epoch=self._epoch
+            self._log,
+            video=video,
+            audio=self._encoder.track,
+            part_seconds=self._part_seconds,
+            epoch=self._epoch,
+            window=self._window,
         )
         pending, self._pending = self._pending, []
         self._mux(pending)

@@ -17,6 +17,7 @@ from recorders.formats import codecs_of
 from recorders.lease import Lease
 from recorders.log.files import listed_files
 from recorders.log.segment_log import SegmentLog
+from recorders.log.window import Window
 from recorders.progress import Phase, Progress
 from recorders.recorder import EndReason
 from recorders.spec import PageSpec, RecordingSpec
@@ -42,13 +43,16 @@ _FLUSH_PAUSE_S = 2.0
 class WebRecorder:
     """One attempt at recording `spec.subject`, a page. Raises `InvalidSpec` for any other subject."""
 
-    def __init__(self, spec: RecordingSpec, config: RecorderConfig, lease: Lease | None = None) -> None:
+    def __init__(
+        self, spec: RecordingSpec, config: RecorderConfig, lease: Lease | None = None, window: Window | None = None
+    ) -> None:
         if not isinstance(spec.subject, PageSpec):
             raise InvalidSpec("The web recorder records pages; a channel needs the native recorder.")
         self._subject = spec.subject
         self._spec = spec
         self._config = config
         self._lease = lease or Lease()
+        self._window = window or Window()
         self._codecs = codecs_of(spec.format)
         self._phase: Phase = "starting"
         self._stopped = False
@@ -176,8 +180,7 @@ class WebRecorder:
             import recorders.web.output  # noqa: F401
             from recorders.log.salvage import open_log
 
-            spec = self._spec
-            return open_log(Path(spec.folder), spec.prefix, spec.attempt, self._lease, spec.epoch)
+            return open_log(self._spec, self._lease)
 
         await browser.driver_up.wait()
         return await asyncio.to_thread(prepare)
@@ -189,7 +192,7 @@ class WebRecorder:
         def make() -> Output:
             from recorders.web.output import Output
 
-            return Output(self._spec, self._config, log, began, codec, matrix)
+            return Output(self._spec, self._config, log, self._window, began, codec, matrix)
 
         return make
 

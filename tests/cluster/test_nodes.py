@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import psutil
@@ -14,8 +16,10 @@ import pytest
 
 from recorders.log.index import Index, parse
 from tests.chaos.ledger import doubles, losses
-from tests.cluster.service import App, Service, free_port, gone, native, running, title, until
+from tests.cluster.service import App, Service, free_port, gone, native, page, running, title, until
+from tests.oracle.analyse import analyse
 from tests.oracle.hls import probe_quiet, validate
+from tests.oracle.page import serve_page
 from tests.s3 import BUCKET, S3, s3_server
 
 # A part that had not been closed, what was on its way into the store, and what was on its way to the encoder.
@@ -71,6 +75,13 @@ class Cluster:
         there = [task for task in tasks if node.records(task)]
         return there, [task for task in tasks if task not in there]
 
+    def drain(self, node: Node) -> None:
+        """Tell Ray that the node will be gone soon."""
+        ray = Path(sys.executable).with_name("ray")
+        reason = ["--reason", "DRAIN_NODE_REASON_PREEMPTION", "--reason-message", "a test"]
+        command = [str(ray), "drain-node", "--address", self.address, "--node-id", node.id, *reason]
+        subprocess.run([*command, "--deadline-remaining-seconds", "60"], check=True, capture_output=True)
+
     def end(self, tasks: list[str], folder: Path) -> None:
         """Stop them; what is in the store is whole and plays."""
         for task in tasks:
@@ -93,6 +104,31 @@ def cluster(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Cluster]
         command = [sys.executable, "-m", "tests.cluster.nodes"]
         with running(command, tmp_path, free_port(), settings) as service:
             yield _cluster(service, s3, request.node.name)
+
+
+@pytest.mark.parametrize("kind", ["native", "web"])
+def test_a_drained_node_hands_its_recordings_over_and_no_media_is_lost(
+    cluster: Cluster, tmp_path: Path, kind: str
+) -> None:
+    app = cluster.app
+    with serve_page() as url:
+        task = app.start(native(format="mp4") if kind == "native" else page(url, format="mp4"))
+        until(lambda: len(cluster.index(task).parts) >= 2, 40, lambda: str(app.status(task)))
+        node = cluster.node_of(task)
+        cluster.drain(node)
+        until(lambda: not node.records(task), 40, lambda: str(app.status(task)))
+        for process in node.processes:  # it is gone now
+            process.kill()
+        until(lambda: len(cluster.index(task).of(2).parts) >= 2, 20, lambda: str(app.status(task)))
+        assert app.status(task)["state"] == "PROCESSING"
+        cluster.end([task], tmp_path)
+    index = cluster.index(task)
+    assert [attempt.attempt for attempt in index.attempts] == [1, 2]
+    for sooner, later in pairwise(index.parts):
+        assert later.start == pytest.approx(sooner.start + sooner.duration, abs=0.001)
+    if kind == "web":
+        report = analyse(tmp_path / task / "out.mp4")
+        assert report.problems == ()
 
 
 def _cluster(service: Service, s3: S3, name: str) -> Cluster:

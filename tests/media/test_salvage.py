@@ -16,7 +16,7 @@ from recorders.log.journal import Heading, Journal, Packet, read
 from recorders.log.salvage import open_log, salvage
 from recorders.log.segment_log import SegmentLog, read_index
 from recorders.log.tracks import AudioTrack
-from recorders.spec import Format
+from recorders.spec import Format, PageSpec, RecordingSpec
 from tests.media.log_maker import PART_SECONDS, RATE, content, write
 from tests.oracle.hls import probe_quiet, validate
 
@@ -53,7 +53,7 @@ def test_everything_that_was_encoded_is_kept(tmp_path: Path, format: Format) -> 
 def test_the_next_attempt_goes_on_behind_it(died: Path, tmp_path: Path) -> None:
     folder = tmp_path / "log"
     shutil.copytree(died, folder)
-    assert open_log(folder, "rec", 2).parts[-1].sequence == 1
+    assert open_log(RecordingSpec("task", str(folder), PageSpec(""), "rec", 2)).parts[-1].sequence == 1
     write(folder, attempt=2, first=150)
     finish(folder, "rec", "mp4")
     for name in ("rec.m3u8", "rec.mp4"):

@@ -31,7 +31,14 @@ def test_a_channel() -> None:
     given = task(layout="customized", channel="room:1", workerUid=42, users=["user1"], regions=[region])
     spec = to_spec(given, "a-secret-token", 3, Path("/data/t1"), Limits())
     assert spec.subject == ChannelSpec(
-        "my_app", "room:1", 42, "a-secret-token", ("user1",), "customized", (Region("user1", 2, 4, 100, 50, 3),)
+        "my_app",
+        "room:1",
+        42,
+        "a-secret-token",
+        ("user1",),
+        "customized",
+        (Region("user1", 2, 4, 100, 50, 3),),
+        rejoining=True,
     )
     assert (spec.task_id, spec.folder, spec.attempt, spec.format) == ("t1", "/data/t1", 3, "mp4")
     assert spec.prefix == "20260131/room_1-all"
