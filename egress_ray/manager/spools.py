@@ -16,7 +16,7 @@ from egress_ray.recording.finishing import Swept, sweep
 from egress_ray.store.rows import Key
 
 log = logging.getLogger("egress_ray.manager")
-_EACH_S = 20.0
+_EACH_S = 10.0
 _SWEEP_S = 120.0
 
 

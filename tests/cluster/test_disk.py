@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 from collections.abc import Iterator
@@ -9,7 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from recorders.config import RecorderConfig
+from recorders.errors import Unwritable
+from recorders.log.finish import finish
 from recorders.log.segment_log import read_index
+from recorders.recorder import build
+from recorders.spec import ChannelSpec, RecordingSpec, VideoSpec
 from tests.cluster.service import command, free_port, native, running, until
 from tests.oracle.hls import probe_quiet, validate
 
@@ -57,28 +63,44 @@ def test_a_disk_that_fills_up_ends_a_recording_cleanly_and_nothing_new_begins(tm
         until(lambda: app.post("", body).status_code == 200, 40, lambda: "it is still refused")
 
 
-def test_a_disk_that_is_full_at_once_fails_with_the_fact(tmp_path: Path, small_disk: Path) -> None:
-    """Faster than anybody could see it coming; the store is on another disk."""
-    settings = {
-        "EGRESS_DISK__REFUSE_BELOW_MB": "0",
-        "EGRESS_DISK__END_BELOW_MB": "0",
-        "EGRESS_STORE__URL": f"sqlite:///{tmp_path}/tasks.db",
-    }
-    with running(command(), tmp_path, free_port(), settings) as service:
-        app = service.app("full")
-        old = app.record(native())
-        app.stop(old)
-        app.wait(old, "STOPPED")
-        before = _contents(app.folder(old))
-        task = app.record(native())
-        _fill(small_disk / "filler", leave_mb=0)
-        end = app.wait(task, "FAILED", limit_s=30)
-        assert "No space left on device" in end["error"]
-        index = read_index(app.folder(task))
-        assert len(index.parts) > 0
-        assert all((app.folder(task) / part.name).stat().st_size == part.bytes for part in index.parts)
-        assert _contents(app.folder(old)) == before
-        assert probe_quiet(app.file(old, "out.m3u8")) == ""
+def test_a_disk_that_is_full_at_once_fails_with_the_fact(small_disk: Path) -> None:
+    """Faster than anybody could see it coming."""
+    old, new = small_disk / "old", small_disk / "new"
+    _record(old, 3.0)
+    finish(old, "recording", "mp4")
+    before = _contents(old)
+
+    async def record() -> None:
+        recorder = build(_spec(new), RecorderConfig())
+        running = asyncio.create_task(recorder.run())
+        await asyncio.to_thread(until, lambda: len(read_index(new).parts) > 0, 15, lambda: "no part")
+        await asyncio.to_thread(_fill, small_disk / "filler", 0)
+        await running
+
+    with pytest.raises(Unwritable, match="No space left on device"):
+        asyncio.run(asyncio.wait_for(record(), 30))
+    index = read_index(new)
+    assert len(index.parts) > 0
+    assert all((new / part.name).stat().st_size == part.bytes for part in index.parts)
+    assert _contents(old) == before
+    assert probe_quiet(old / "recording.mp4") == ""
+    (small_disk / "filler").unlink()
+    finish(new, "recording", "mp4")
+    assert probe_quiet(new / "recording.mp4") == ""
+
+
+def _spec(folder: Path) -> RecordingSpec:
+    channel = ChannelSpec("app", "demo", 1, "a-token-0123456789")
+    return RecordingSpec("t", str(folder), channel, format="mp4", video=VideoSpec(320, 180, 15, 200))
+
+
+def _record(folder: Path, seconds: float) -> None:
+    async def record() -> None:
+        recorder = build(_spec(folder), RecorderConfig())
+        asyncio.get_running_loop().call_later(seconds, recorder.stop)
+        await recorder.run()
+
+    asyncio.run(record())
 
 
 def _fill(path: Path, leave_mb: float) -> None:

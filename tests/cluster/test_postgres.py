@@ -14,7 +14,7 @@ from recorders.log.segment_log import read_index
 from tests.cluster.service import App, command, free_port, native, running, until
 from tests.postgres import running_postgres
 
-_AWAY_S = 8.0  # longer than a lease
+_AWAY_S = 6.5  # longer than a lease
 _RECORDINGS = 3
 
 
