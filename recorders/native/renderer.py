@@ -1,6 +1,7 @@
 """The render thread: at each tick compose, mix, encode and write; one picture a tick, none left out.
 
-Output time is `time.monotonic()` since the recording's epoch; picture n is made at n / frame rate.
+Output time is the time of capture since the recording's epoch; picture n is made when `playout_delay_ms` more have
+passed than n / frame rate.
 """
 
 from __future__ import annotations
@@ -103,8 +104,9 @@ class Renderer:
         video = VideoEncoder(spec.video, self._config.encoder, part_seconds, codecs.video) if codecs.video else None
         audio = AudioEncoder(spec.audio, codecs.audio)
         resumed = log.epoch is not None
-        epoch = time.time() if log.epoch is None else log.epoch
-        zero = time.monotonic() - (time.time() - epoch)
+        # What is shown at a moment was captured `delay` before it, and media time tells of capture.
+        epoch = time.time() - self._delay if log.epoch is None else log.epoch
+        zero = time.monotonic() - (time.time() - self._delay - epoch)
         writer = CmafWriter(
             log,
             video=video.track if video else None,

@@ -1,4 +1,5 @@
-"""Synthetic participants with a colour, a moving bar, their name and a soft tone each; they come, go and mute.
+"""Synthetic participants with a colour, their name and a soft tone each; they come, go and mute. A bar crosses their
+picture in four seconds of the wall clock, so that it tells the time at which it was made.
 
 For trying the service out with no RTC server, and for the documented example.
 """
@@ -22,6 +23,8 @@ from recorders.spec import ChannelSpec
 WIDTH, HEIGHT, FRAME_RATE = 320, 180, 15
 SAMPLE_RATE = 48000
 _SAMPLES = SAMPLE_RATE // FRAME_RATE
+CYCLE_S = 4
+BAR, BAR_ROWS = 24, range(8, 32)
 _AMPLITUDE = 0.06
 _SEMITONES = (0, 4, 7, 12, 16, 19, 24, 28)  # a major chord, so that many together are bearable
 _BASE_HZ = 220.0
@@ -91,7 +94,7 @@ class DemoSource:
                     sink.muted(performer.name, "video", not camera_on)
                 if present:
                     if camera_on:
-                        sink.video(performer.name, performer.picture(tick), t)
+                        sink.video(performer.name, performer.picture(time.time() - (time.monotonic() - t)), t)
                     # Sound of the frame's time that has just passed, as a microphone would deliver it.
                     sink.audio(performer.name, performer.sound(tick), t - 1 / FRAME_RATE)
             tick += 1
@@ -110,16 +113,16 @@ class _Performer:
         octave, step = divmod(i, len(_SEMITONES))
         self._hz = _BASE_HZ * 2 ** ((_SEMITONES[step] + octave) / 12)
 
-    def picture(self, tick: int) -> av.VideoFrame:
-        """The name on the colour, above it a light bar that crosses in 4 s."""
+    def picture(self, at: float) -> av.VideoFrame:
+        """The name on the colour, above it the bar as it is at this Unix time."""
         frame = av.VideoFrame(WIDTH, HEIGHT, "yuv420p")
         frame.colorspace, frame.color_range = Colorspace.ITU709, ColorRange.MPEG
         planes = [np.frombuffer(memoryview(p), np.uint8).reshape(-1, p.line_size)[:, : p.width] for p in frame.planes]
         planes[0][:] = self._luma
         planes[1][:] = self._colour[1]
         planes[2][:] = self._colour[2]
-        x = tick * WIDTH // (4 * FRAME_RATE) % WIDTH
-        planes[0][8:32, x : x + 24] = 210
+        x = int(at % CYCLE_S / CYCLE_S * WIDTH)
+        planes[0][BAR_ROWS.start : BAR_ROWS.stop, x : x + BAR] = 210
         return frame
 
     def sound(self, tick: int) -> av.AudioFrame:

@@ -39,8 +39,13 @@ def unexplained(index: Index, faults: Mapping[float, str]) -> list[str]:
     return [
         f"{after - before:.2f} s from {before:.2f} on"
         for before, after in _gaps(index)
-        if not any(before - _UNTIL_S <= at <= after for at in faults)
+        if after - before > _SLACK_S and not any(before - _UNTIL_S <= at <= after for at in faults)
     ]
+
+
+def handovers(index: Index) -> int:
+    """How often one attempt went over into the next without a gap."""
+    return sum(after - before <= _SLACK_S for before, after in _gaps(index))
 
 
 def doubles(index: Index) -> list[str]:

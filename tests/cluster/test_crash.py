@@ -13,6 +13,7 @@ import pytest
 from recorders.log.segment_log import read_index
 from tests.chaos.ledger import doubles, losses
 from tests.cluster.service import IN_A_ROW, STOP_S, TERMINAL, App, Service, gone, native, page, until
+from tests.oracle.demo_clock import clock_errors
 from tests.oracle.hls import probe_quiet, validate
 from tests.oracle.page import serve_page
 
@@ -20,7 +21,7 @@ from tests.oracle.page import serve_page
 @pytest.mark.parametrize("kind", ["native", "web"])
 def test_a_killed_recorder_is_replaced_and_its_recording_goes_on(app: App, kind: str) -> None:
     with serve_page() as url:
-        payload = page(url, format="mp4") if kind == "web" else native(format="mp4")
+        payload = page(url, format="mp4") if kind == "web" else native(format="mp4", users=["ada"])
         task = app.record(payload, parts=2)
         recorder = app.service.recorder(task)
         family = [recorder, *recorder.children(recursive=True)]
@@ -50,6 +51,10 @@ def test_a_killed_recorder_is_replaced_and_its_recording_goes_on(app: App, kind:
     assert text.count("#EXT-X-DISCONTINUITY\n") == 1
     for name in ("out.m3u8", "out.mp4"):
         assert probe_quiet(app.file(task, name)) == ""
+    if kind == "native":
+        errors = clock_errors(app.folder(task) / "out.mp4", index.epoch or 0)
+        assert len(errors) > 60
+        assert max(map(abs, errors)) < 0.1, "wall-clock times are true before and after the gap"
 
 
 def test_a_recorder_that_is_lost_again_and_again_is_given_up(app: App) -> None:

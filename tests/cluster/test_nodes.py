@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -12,13 +9,12 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-import psutil
 import pytest
 
-from egress_ray import environment
 from recorders.log.index import Index, parse
 from tests.chaos.ledger import doubles, losses
-from tests.cluster.service import App, Service, free_port, gone, native, page, running, title, until
+from tests.cluster.node import Node, nodes_of
+from tests.cluster.service import App, free_port, gone, native, page, running, until
 from tests.oracle.analyse import analyse
 from tests.oracle.hls import probe_quiet, validate
 from tests.oracle.page import serve_page
@@ -30,34 +26,11 @@ _AGAIN_S = 10.0
 
 
 @dataclass(frozen=True)
-class Node:
-    """One that records."""
-
-    id: str
-    raylet: psutil.Process
-    data: Path
-
-    @property
-    def processes(self) -> list[psutil.Process]:
-        return [self.raylet, *self.raylet.children(recursive=True)]
-
-    def recorder(self, task: str) -> psutil.Process:
-        """The process that records a task here."""
-        (found,) = (each for each in self.processes if title(each).startswith(f"ray::record {task}"))
-        return found
-
-    def records(self, task: str) -> bool:
-        """Whether a task is recorded here."""
-        return any(title(each).startswith(f"ray::record {task}") for each in self.processes)
-
-
-@dataclass(frozen=True)
 class Cluster:
     """The service with its nodes."""
 
     app: App
     nodes: list[Node]
-    address: str
     s3: S3
 
     def index(self, task: str) -> Index:
@@ -76,20 +49,6 @@ class Cluster:
         node = self.node_of(tasks[0])
         there = [task for task in tasks if node.records(task)]
         return there, [task for task in tasks if task not in there]
-
-    def drain(self, node: Node) -> None:
-        """Tell Ray that the node will be gone soon."""
-        ray = Path(sys.executable).with_name("ray")
-        reason = ["--reason", "DRAIN_NODE_REASON_PREEMPTION", "--reason-message", "a test"]
-        command = [str(ray), "drain-node", "--address", self.address, "--node-id", node.id, *reason]
-        done = subprocess.run(
-            [*command, "--deadline-remaining-seconds", "60"],
-            env={**os.environ, **environment.variables()},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
 
     def end(self, tasks: list[str], folder: Path) -> None:
         """Stop them; what is in the store is whole and plays."""
@@ -112,7 +71,7 @@ def cluster(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Cluster]
         settings = {**s3.environment, "EGRESS_STORAGE__URL": f"s3://{BUCKET}/kept"}
         command = [sys.executable, "-m", "tests.cluster.nodes"]
         with running(command, tmp_path, free_port(), settings) as service:
-            yield _cluster(service, s3, request.node.name)
+            yield Cluster(service.app(request.node.name[:64]), nodes_of(service), s3)
 
 
 def test_a_drained_node_hands_its_recordings_over_and_no_media_is_lost(cluster: Cluster, tmp_path: Path) -> None:
@@ -126,10 +85,8 @@ def test_a_drained_node_hands_its_recordings_over_and_no_media_is_lost(cluster: 
         tasks = [task for task in (web, channel) if node.records(task)]
         until(lambda: all(len(cluster.index(task).parts) >= 2 for task in tasks), 40, lambda: "no parts")
         recorders = [node.recorder(task) for task in tasks]
-        cluster.drain(node)
+        node.drain()
         gone(recorders, 40)
-        for process in node.processes:  # it is gone now
-            process.kill()
         until(lambda: all(len(cluster.index(task).of(2).parts) >= 2 for task in tasks), 20, lambda: "not moved")
         assert {app.status(task)["state"] for task in (web, channel)} == {"PROCESSING"}
         cluster.end([web, channel], tmp_path)
@@ -139,12 +96,6 @@ def test_a_drained_node_hands_its_recordings_over_and_no_media_is_lost(cluster: 
         for sooner, later in pairwise(index.parts):
             assert later.start == pytest.approx(sooner.start + sooner.duration, abs=0.001)
     assert analyse(tmp_path / web / "out.mp4").problems == ()
-
-
-def _cluster(service: Service, s3: S3, name: str) -> Cluster:
-    told = json.loads((service.data / "nodes.json").read_text())
-    nodes = [Node(each["node_id"], psutil.Process(each["raylet"]), Path(each["data"])) for each in told["nodes"]]
-    return Cluster(service.app(name[:64]), nodes, told["address"], s3)
 
 
 def test_a_node_that_dies_loses_its_recordings_to_another(cluster: Cluster, tmp_path: Path) -> None:

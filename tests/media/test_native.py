@@ -16,7 +16,7 @@ import av
 import numpy as np
 import pytest
 
-from recorders.config import RecorderConfig
+from recorders.config import NativeConfig, RecorderConfig
 from recorders.errors import Lost, Refused
 from recorders.log.finish import finish
 from recorders.log.segment_log import SegmentLog, read_index
@@ -24,6 +24,7 @@ from recorders.native.recorder import NativeRecorder
 from recorders.spec import AudioSpec, ChannelSpec, Format, Layout, RecordingSpec, VideoSpec
 from tests.oracle.analyse import analyse
 from tests.oracle.clips import cached_clips
+from tests.oracle.demo_clock import clock_errors
 
 SMALL = VideoSpec(320, 180, 15, 300)
 
@@ -153,12 +154,24 @@ def test_a_later_attempt_goes_on_at_the_wall_clock(tmp_path: Path) -> None:
     asyncio.run(record(NativeRecorder(spec(tmp_path), RecorderConfig()), 1.0))
     first = read_index(tmp_path)
     assert first.epoch is not None
-    began = time.time() - first.epoch
+    began = time.time() - first.epoch - NativeConfig().playout_delay_ms / 1000  # what was captured so long before
     asyncio.run(record(NativeRecorder(spec(tmp_path, attempt=2), RecorderConfig()), 1.0))
     parts = read_index(tmp_path).parts
     second = next(part for part in parts if part.attempt == 2)
     assert began <= second.start <= began + 1.0
     assert read_index(tmp_path).epoch == first.epoch
+
+
+def test_times_are_true_in_every_attempt(tmp_path: Path) -> None:
+    for attempt in (1, 2):
+        recorder = NativeRecorder(spec(tmp_path, "ada", format="mp4", attempt=attempt), RecorderConfig())
+        asyncio.run(record(recorder, 2.5))
+    finish(tmp_path, "rec", "mp4")
+    epoch = read_index(tmp_path).epoch
+    assert epoch is not None
+    errors = clock_errors(tmp_path / "rec.mp4", epoch)
+    assert len(errors) > 30
+    assert np.abs(errors).max() < 0.1
 
 
 def test_stop_before_run_and_twice(tmp_path: Path) -> None:

@@ -194,7 +194,21 @@ def probe_quiet(where: str | Path, limit_s: float = 60) -> str:
     said = ""
     for command in (
         ["ffprobe", "-v", "warning", *options, "-i", str(where)],
-        ["ffmpeg", "-v", "warning", "-nostdin", *options, "-i", str(where), "-f", "null", "-"],
+        # A gap of more than 10 s is a gap, and not a clock that jumped, by which ffmpeg would move what follows.
+        [
+            "ffmpeg",
+            "-v",
+            "warning",
+            "-nostdin",
+            "-dts_delta_threshold",
+            "1e9",
+            *options,
+            "-i",
+            str(where),
+            "-f",
+            "null",
+            "-",
+        ],
     ):
         done = subprocess.run(command, capture_output=True, text=True, timeout=limit_s, check=False)
         said += done.stdout + done.stderr
