@@ -24,6 +24,8 @@ const PAINT_MS = 15;
 const MOVING_MS = 100;
 // Sound whose timestamps jump by more than this is a gap, not jitter of the timestamps.
 const AUDIO_JITTER_MS = 5;
+// Blocks of sound, 10 ms each, that are not lost while a busy machine holds this page up.
+const AUDIO_WAITING = 300;
 // More than this unsent means that the recorder does not read any more.
 const UNSENT_LIMIT = 64 * 1024 * 1024;
 
@@ -256,6 +258,8 @@ class Sound {
   constructor() {
     this.origin = undefined;
     this.early = []; // what came last before the origin: sound comes later than pictures
+    this.end = undefined; // when the last block ended
+    this.gaps = 0;
     this.reset();
   }
 
@@ -287,6 +291,8 @@ class Sound {
     const expected = this.start + (this.samples / this.sampleRate) * 1000;
     const follows = this.channels === channels && this.sampleRate === sampleRate;
     if (this.samples && !(follows && Math.abs(time - expected) < AUDIO_JITTER_MS)) this.flush();
+    if (time - this.end > AUDIO_JITTER_MS) this.gaps++;
+    this.end = time + (samples / sampleRate) * 1000;
     if (!this.samples) Object.assign(this, { start: time, channels, sampleRate });
     this.blocks.push(planes);
     this.samples += samples;
@@ -318,8 +324,9 @@ class Sound {
   }
 }
 
-async function drain(track, take) {
-  const reader = new MediaStreamTrackProcessor({ track }).readable.getReader();
+/** At most `waiting` pieces wait while this page is held up, by default one picture or ten blocks of sound. */
+async function drain(track, take, waiting) {
+  const reader = new MediaStreamTrackProcessor({ track, maxBufferSize: waiting }).readable.getReader();
   for (;;) {
     const { value, done } = await reader.read();
     if (done) return;
@@ -416,7 +423,7 @@ async function record(stream, config, options) {
   const status = () =>
     tell("status", {
       seconds: (performance.now() - sound.origin) / 1000,
-      counters: slots && { ...slots.counters, frames_lost: pictures.lost },
+      counters: { ...slots?.counters, ...(pictures && { frames_lost: pictures.lost }), audio_gaps: sound.gaps },
     });
   const stop = async () => {
     const end = performance.now();
@@ -447,7 +454,7 @@ async function record(stream, config, options) {
       const time = clock.map(data.timestamp);
       sound.add(data, time);
       data.close();
-    }).catch(fail);
+    }, AUDIO_WAITING).catch(fail);
   }
   handlers.stop = () => stop().catch(fail);
   handlers.go = ({ painted, answered }) => {

@@ -162,7 +162,7 @@ class Link:
             case "video":
                 self._receiver.description(base64.b64decode(message["description"]))
             case "status":
-                self._receiver.status(message["seconds"], message["counters"] or {})
+                self._receiver.status(message["seconds"], message["counters"])
             case "ended":
                 # Why, somebody else may be about to tell: a browser that dies ends the capture first.
                 lost = Lost("The page's tab was closed or crashed.")

@@ -20,12 +20,14 @@ import numpy as np
 import psutil
 import pytest
 from av.video.reformatter import Colorspace
+from playwright.async_api import Page
 
 from recorders.config import LogConfig, RecorderConfig, WebConfig
 from recorders.errors import Lost, RecorderError, Refused, Unreachable
 from recorders.log.finish import finish
 from recorders.progress import Progress
 from recorders.spec import Format, PageSpec, RecordingSpec, VideoSpec
+from recorders.web.browser import Browser
 from recorders.web.recorder import WebRecorder
 from tests.e2e.web_pages import serve_pages
 from tests.oracle.analyse import analyse
@@ -116,6 +118,23 @@ def test_sound_and_picture_stay_together_for_a_minute(tmp_path: Path) -> None:
     assert report.frames == report.frames_expected == progress.counters["frames"]
     assert progress.media_seconds == pytest.approx(report.frames / 30, abs=0.001)
     assert not report.black, "the page must not start black"
+
+
+class _HeldUp(Browser):
+    """Its recorder's page does nothing else for 0.4 s now and then, as on a machine that is busy."""
+
+    async def recorder(self, address: str) -> Page:
+        page = await super().recorder(address)
+        await page.evaluate("setInterval(() => { for (const t = Date.now(); Date.now() < t + 400;); }, 1300)")
+        return page
+
+
+def test_no_sound_is_lost_while_the_capture_is_held_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("recorders.web.recorder.Browser", _HeldUp)
+    with serve_page() as url:
+        progress = record(spec(tmp_path, url, "320x180"), 6)
+    user = analyse(tmp_path / "recording.m3u8", users=["user1"]).users["user1"]
+    assert (user.dropouts, progress.counters["audio_gaps"]) == ((), 0)
 
 
 def test_static_page_has_every_frame_and_silence(tmp_path: Path, pages: str) -> None:
