@@ -48,6 +48,7 @@ class Recording:
         self._lease = Lease()
         self._uploader: Uploader | None = None
         self._stopping = False
+        self._handed_over = False
         self._closed = asyncio.Event()
         self._outcome: asyncio.Future[Outcome] = asyncio.get_event_loop().create_future()
 
@@ -106,7 +107,7 @@ class Recording:
                 await asyncio.wait_for(asyncio.to_thread(adopt), _ADOPT_S)
             except (RecorderError, TimeoutError) as error:
                 log.warning("What other nodes have recorded is not known yet: %s", error)
-        self._uploader = Uploader(spool)
+        self._uploader = Uploader(spool, lambda: not self._handed_over and self._lease.left > 0)
 
     def _broken(self, job: Job, error: RecorderError) -> Outcome:
         """Whether another attempt could mend it."""
@@ -146,6 +147,7 @@ class Recording:
 
     async def hand_over(self, at: float) -> None:
         """Write up to this moment (media seconds) and end; returns when all of that is in the log, and in its place."""
+        self._handed_over = True
         self._window.close_at(at)
         passed = asyncio.create_task(asyncio.to_thread(self._window.passed.wait, _PASSES_S))
         closed = asyncio.create_task(self._closed.wait())

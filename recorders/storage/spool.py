@@ -72,8 +72,12 @@ class Spool:
         """Bytes of the log that are only here."""
         return sum(entry.bytes for entry in self._pending(self._reader.read()))
 
-    def advance(self) -> None:
-        """Upload what the log has more than the store; raises `StorageAway`, `RecorderError` for a damaged file."""
+    def advance(self, *, live: bool = False) -> None:
+        """Upload what the log has more than the store; raises `StorageAway`, `RecorderError` for a damaged file.
+
+        The live playlist goes there too when the present attempt's recorder says so (`live`), and nobody else: what an
+        attempt before it left on another node would be put over that of its successor, or over the finished one.
+        """
         index = self._reader.read()
         if index is self._sent:
             return
@@ -84,7 +88,8 @@ class Spool:
             if self._uploaded.get(name) != digest:
                 files.write_whole(self.folder / name, raw)
                 self._put(name, digest)
-        self._put_playlist(len(index.parts))
+        if live:
+            self._put_playlist(len(index.parts))
         if self._release:
             # The newest stays: should its recorder die, it tells where what it left behind goes on.
             for part in index.parts[max(0, len(self._sent.parts) - 1) : -1]:
@@ -133,11 +138,17 @@ class Spool:
             return None
         listed: list[dict[str, Any]] = json.loads(raw)["files"]
         of_log = logged(index)
-        if listed[-len(of_log) :] != of_log:
+        if listed[-len(of_log) :] != of_log or not self._has_playlist(listed):
             return None
         made = [entry["name"] for entry in listed[: -len(of_log)]]
         names = (*made, files.manifest_name(self.place.prefix))
         return Finished(names, index.seconds, len(index.parts), sum(part.bytes for part in index.parts))
+
+    def _has_playlist(self, listed: list[dict[str, Any]]) -> bool:
+        """Whether the playlist in the store is the finished one, if there is to be one."""
+        name = files.playlist_name(self.place.prefix)
+        made = next((entry["sha256"] for entry in listed if entry["name"] == name), None)
+        return made is None or sha256(self._remote.read(name) or b"").hexdigest() == made
 
     def _open(self, index: Index) -> bool:
         """Whether there is something here that the store does not have."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Callable
 
 from recorders.errors import RecorderError
 from recorders.storage.spool import Spool
@@ -17,10 +18,14 @@ _HOLD_S = 5.0
 
 
 class Uploader:
-    """Uploads until `stop`; a store that is away is tried again and again, while the backlog grows on the disk."""
+    """Uploads until `stop`; a store that is away is tried again and again, while the backlog grows on the disk.
 
-    def __init__(self, spool: Spool) -> None:
+    `is_present` tells whether the recording is its attempt's own still, and the live playlist with it.
+    """
+
+    def __init__(self, spool: Spool, is_present: Callable[[], bool] = lambda: True) -> None:
         self._spool = spool
+        self._is_present = is_present
         self._stop = threading.Event()
         self._passes = 0
         self._thread = threading.Thread(target=self._run, name="uploader", daemon=True)
@@ -57,7 +62,7 @@ class Uploader:
         wait_s = _LOOK_S
         while not self._stop.wait(wait_s):
             try:
-                self._spool.advance()
+                self._spool.advance(live=self._is_present())
                 self._passes += 1
                 self.problem, wait_s = "", _LOOK_S
             except RecorderError as error:

@@ -14,8 +14,8 @@ import pytest
 from recorders.log.index import Index, parse
 from tests.chaos.ledger import doubles, losses
 from tests.cluster.node import Node, nodes_of
-from tests.cluster.service import App, free_port, gone, native, page, running, until
-from tests.oracle.analyse import analyse
+from tests.cluster.service import SMALL, App, free_port, gone, native, page, running, until
+from tests.oracle.analyse import Limits, analyse
 from tests.oracle.hls import probe_quiet, validate
 from tests.oracle.page import serve_page
 from tests.s3 import BUCKET, S3, s3_server
@@ -77,7 +77,8 @@ def cluster(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Cluster]
 def test_a_drained_node_hands_its_recordings_over_and_no_media_is_lost(cluster: Cluster, tmp_path: Path) -> None:
     app = cluster.app
     with serve_page() as url:
-        web = app.start(page(url, format="mp4"))
+        # Small: three nodes share this machine, and two browsers at once would be more than it can paint.
+        web = app.start(page(url, format="mp4", video=SMALL))
         app.wait(web, "PROCESSING")
         node = cluster.node_of(web)
         channel = app.start(native(format="mp4"))
@@ -95,7 +96,8 @@ def test_a_drained_node_hands_its_recordings_over_and_no_media_is_lost(cluster: 
         assert [attempt.attempt for attempt in index.attempts] == [1, 2]
         for sooner, later in pairwise(index.parts):
             assert later.start == pytest.approx(sooner.start + sooner.duration, abs=0.001)
-    assert analyse(tmp_path / web / "out.mp4").problems == ()
+    # How exactly a busy machine paints is told by other tests.
+    assert analyse(tmp_path / web / "out.mp4", limits=Limits(offset_ms=400, drift_ms=400)).problems == ()
 
 
 def test_a_node_that_dies_loses_its_recordings_to_another(cluster: Cluster, tmp_path: Path) -> None:

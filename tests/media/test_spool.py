@@ -113,6 +113,32 @@ def test_the_next_attempt_on_another_node_goes_on_with_what_is_in_the_store(
         assert content(kept / name).numbers == [*range(135), *range(150, 285)]
 
 
+def test_the_finished_playlist_outlives_what_other_nodes_still_have_of_the_recording(
+    s3: S3, tmp_path: Path, place: Place
+) -> None:
+    place = _place("left-behind", "hls")
+    left = Spool(tmp_path / "left", place)
+    with left.held(1):
+        write(left.folder)
+        left.advance(live=True)
+        live = _objects(s3, place)["rec.m3u8"]
+        assert b"#EXT-X-ENDLIST" not in live
+    finished = Spool(tmp_path / "finished", place)
+    with finished.held(1):
+        finished.settle()
+    done = _objects(s3, place)["rec.m3u8"]
+    assert b"#EXT-X-ENDLIST" in done
+    again = Spool(left.folder, place)
+    with again.held(1):
+        again.advance()
+        assert _objects(s3, place)["rec.m3u8"] == done
+        again.advance(live=True)
+        again._remote.put(left.folder / "rec.m3u8", "rec.m3u8")  # as one that was frozen in the middle of it
+        assert _objects(s3, place)["rec.m3u8"] == live
+        again.settle()
+    assert _objects(s3, place)["rec.m3u8"] == done
+
+
 def test_what_a_lost_node_still_had_is_added_when_it_comes_back(s3: S3, tmp_path: Path, place: Place) -> None:
     lost, second = Spool(tmp_path / "lost", place), Spool(tmp_path / "second", place)
     with lost.held(1):
