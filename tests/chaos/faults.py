@@ -86,12 +86,7 @@ def kill_replica(target: Target, chance: random.Random) -> Hit | None:
 def kill_node(target: Target, chance: random.Random) -> Hit | None:
     """SIGKILL to a raylet and all its processes."""
 
-    def kill(node: Node) -> None:
-        for process in node.processes:
-            with contextlib.suppress(psutil.Error):
-                process.kill()
-
-    return _hit_node(target, chance, "node killed", kill)
+    return _hit_node(target, chance, "node killed", Node.kill)
 
 
 def freeze_node(target: Target, chance: random.Random) -> Hit | None:
@@ -187,6 +182,5 @@ def _thaw(processes: list[psutil.Process]) -> None:
 
 
 def _end(node: Node) -> None:
-    for process in node.processes if node.raylet.is_running() else ():
-        with contextlib.suppress(psutil.Error):
-            process.kill()
+    if node.raylet.is_running():
+        node.kill()

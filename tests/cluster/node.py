@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -28,6 +29,20 @@ class Node:
     def processes(self) -> list[psutil.Process]:
         """All of it."""
         return [self.raylet, *self.raylet.children(recursive=True)]
+
+    @property
+    def lives(self) -> bool:
+        """Whether its raylet runs."""
+        try:
+            return self.raylet.status() != psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return False
+
+    def kill(self) -> None:
+        """As when the machine is gone; nothing when it is."""
+        for process in self.processes if self.lives else ():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
 
     def recorder(self, task: str) -> psutil.Process:
         """The process that records a task here."""

@@ -14,7 +14,7 @@ import pytest
 from recorders.log.index import Index, parse
 from tests.chaos.ledger import doubles, losses
 from tests.cluster.node import Node, nodes_of
-from tests.cluster.service import SMALL, App, free_port, gone, native, page, running, until
+from tests.cluster.service import SMALL, App, Service, free_port, gone, native, page, running, until
 from tests.oracle.analyse import Limits, analyse
 from tests.oracle.hls import probe_quiet, validate
 from tests.oracle.page import serve_page
@@ -30,8 +30,12 @@ class Cluster:
     """The service with its nodes."""
 
     app: App
-    nodes: list[Node]
     s3: S3
+
+    @property
+    def nodes(self) -> list[Node]:
+        """Those that record."""
+        return nodes_of(self.app.service)
 
     def index(self, task: str) -> Index:
         """The log in the store."""
@@ -65,13 +69,21 @@ class Cluster:
             assert doubles(self.index(task)) == []
 
 
-@pytest.fixture
-def cluster(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Cluster]:
-    with s3_server(tmp_path / "s3.log") as s3:
+@pytest.fixture(scope="module")
+def nodes_and_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Service, S3]]:
+    folder = tmp_path_factory.mktemp("nodes")
+    with s3_server(folder / "s3.log") as s3:
         settings = {**s3.environment, "EGRESS_STORAGE__URL": f"s3://{BUCKET}/kept"}
-        command = [sys.executable, "-m", "tests.cluster.nodes"]
-        with running(command, tmp_path, free_port(), settings) as service:
-            yield Cluster(service.app(request.node.name[:64]), nodes_of(service), s3)
+        with running([sys.executable, "-m", "tests.cluster.nodes"], folder, free_port(), settings) as service:
+            yield service, s3
+
+
+@pytest.fixture
+def cluster(nodes_and_store: tuple[Service, S3], request: pytest.FixtureRequest) -> Cluster:
+    """The cluster, with a new node in the place of each that the test before has lost."""
+    service, s3 = nodes_and_store
+    until(lambda: sum(node.lives for node in nodes_of(service)) == 2, 30, lambda: "there are not two nodes")
+    return Cluster(service.app(request.node.name[:64]), s3)
 
 
 def test_a_drained_node_hands_its_recordings_over_and_no_media_is_lost(cluster: Cluster, tmp_path: Path) -> None:
@@ -91,6 +103,7 @@ def test_a_drained_node_hands_its_recordings_over_and_no_media_is_lost(cluster: 
         until(lambda: all(len(cluster.index(task).of(2).parts) >= 2 for task in tasks), 20, lambda: "not moved")
         assert {app.status(task)["state"] for task in (web, channel)} == {"PROCESSING"}
         cluster.end([web, channel], tmp_path)
+    node.kill()
     for task in tasks:
         index = cluster.index(task)
         assert [attempt.attempt for attempt in index.attempts] == [1, 2]
@@ -102,8 +115,7 @@ def test_a_drained_node_hands_its_recordings_over_and_no_media_is_lost(cluster: 
 
 def test_a_node_that_dies_loses_its_recordings_to_another(cluster: Cluster, tmp_path: Path) -> None:
     hit, spared = cluster.recorded_on(4)
-    for process in cluster.node_of(hit[0]).processes:
-        process.kill()
+    cluster.node_of(hit[0]).kill()
     killed = time.time()
     until(lambda: all(cluster.index(task).of(2).parts for task in hit), 30, lambda: "no part")
     for task in hit:

@@ -16,18 +16,9 @@ from tests.oracle.hls import probe_quiet, validate
 
 
 @pytest.mark.timeout(240)
-def test_ctrl_c_closes_recordings_a_crash_leaves_them_to_go_on_and_a_long_absence_ends_them(tmp_path: Path) -> None:
+def test_a_crash_leaves_recordings_to_go_on_a_long_absence_ends_them_and_ctrl_c_closes_them(tmp_path: Path) -> None:
     with running(command(), tmp_path, free_port(), {}) as service:
         app = service.app("restart")
-        closed = app.record(native())
-    folder = tmp_path / "data" / "recordings" / "restart"
-    assert validate(folder / closed / "out.m3u8") == []
-    assert (folder / closed / "out.json").is_file()
-
-    with running(command(), tmp_path, free_port(), {}) as service:
-        app = service.app("restart")
-        end = app.status(closed)
-        assert (end["state"], end["reason"]) == ("STOPPED", "shutdown")
         going_on, late = app.record(native()), app.record(native())
         _die(service.process, service.descendants())
 
@@ -50,6 +41,14 @@ def test_ctrl_c_closes_recordings_a_crash_leaves_them_to_go_on_and_a_long_absenc
         assert end["error"].startswith("The service was away for 36")
         assert end["payload"]["files"] == ["out.m3u8", "out.json"]
         assert probe_quiet(app.file(late, "out.m3u8")) == ""
+        closed = app.record(native())
+        folder = app.folder(closed)
+
+    assert validate(folder / "out.m3u8") == []
+    assert (folder / "out.json").is_file()
+    with sqlite3.connect(tmp_path / "data" / "tasks.db") as store:
+        query = "SELECT state, reason FROM tasks WHERE task_id = ?"
+        assert store.execute(query, (closed,)).fetchall() == [("STOPPED", "shutdown")]
 
 
 def _die(process: subprocess.Popen[bytes], family: list[psutil.Process]) -> None:

@@ -26,7 +26,7 @@ time.sleep(30)
 
 
 def test_cpu_time_of_an_orphan_is_counted_while_it_runs_and_after(tmp_path: Path) -> None:
-    with running([sys.executable, "-c", _ORPHAN], tmp_path / "log") as tree:
+    with running([sys.executable, "-c", _ORPHAN], tmp_path / "log", end_s=1) as tree:
         limit = time.monotonic() + 20
         while tree.cpu() < 0.3:
             assert time.monotonic() < limit
@@ -40,7 +40,7 @@ def test_cpu_time_of_an_orphan_is_counted_while_it_runs_and_after(tmp_path: Path
 
 def test_nothing_of_a_tree_is_left(tmp_path: Path) -> None:
     command = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'import time; time.sleep(60)'])"
-    with running([sys.executable, "-c", command], tmp_path / "log") as tree:
+    with running([sys.executable, "-c", command], tmp_path / "log", end_s=1) as tree:
         while len(processes := tree.processes()) < 2:
             tree.check()
     assert not any(process.is_running() and process.status() != "zombie" for process in processes)
