@@ -6,12 +6,12 @@ import av
 import numpy as np
 import pytest
 
-from recorders.native.compositor import BACKGROUND, Compositor, fitted, planes_of
+from recorders.native.compositor import Compositor, fitted
 from recorders.native.layout import Cell, Seat, arrange
+from recorders.native.planes import BLACK, Colour, planes_of
 from recorders.native.tile import named_tile
 
 RED, GREEN, BLUE = (63, 102, 240), (173, 42, 26), (32, 240, 118)  # BT.709, limited range
-Colour = tuple[int, int, int]
 
 
 def picture(colour: Colour, width: int = 320, height: int = 180, fmt: str = "yuv420p") -> av.VideoFrame:
@@ -44,11 +44,11 @@ def test_colours_in_their_cells_letterboxed() -> None:
     assert compositor.compose()
     assert close(at(compositor, 160, 180), RED)
     assert close(at(compositor, 480, 180), GREEN)
-    assert at(compositor, 160, 20) == BACKGROUND  # 320x180 in a cell of 320x360: bars above and below
-    assert at(compositor, 160, 340) == BACKGROUND
+    assert at(compositor, 160, 20) == BLACK  # 320x180 in a cell of 320x360: bars above and below
+    assert at(compositor, 160, 340) == BLACK
     assert close(at(compositor, 160, 91), RED)
     assert close(at(compositor, 480, 20), GREEN)  # 202x360: bars left and right
-    assert at(compositor, 330, 180) == BACKGROUND
+    assert at(compositor, 330, 180) == BLACK
 
 
 def test_only_what_changed_is_drawn() -> None:
@@ -75,7 +75,7 @@ def test_a_new_size_leaves_no_edges_of_the_old() -> None:
     compositor.compose()
     compositor.show("u0", picture(GREEN, 360, 360))
     compositor.compose()
-    assert at(compositor, 10, 180) == BACKGROUND
+    assert at(compositor, 10, 180) == BLACK
     assert close(at(compositor, 320, 180), GREEN)
 
 
@@ -89,13 +89,13 @@ def test_relayout_shows_the_last_picture_at_once_and_clears_the_rest() -> None:
     compositor.arrange(grid(4)[:3])
     compositor.compose()
     assert compositor.drawn_cells == drawn  # three stay, one is cleared
-    assert at(compositor, 480, 270) == BACKGROUND
+    assert at(compositor, 480, 270) == BLACK
     compositor.arrange(grid(1))
     compositor.compose()
     assert close(at(compositor, 600, 340), RED)
     compositor.arrange(())
     compositor.compose()
-    assert at(compositor, 320, 180) == BACKGROUND
+    assert at(compositor, 320, 180) == BLACK
 
 
 def test_higher_cells_cover_lower_ones_whoever_moves() -> None:
@@ -120,16 +120,16 @@ def test_higher_cells_cover_lower_ones_whoever_moves() -> None:
 
 def test_without_a_picture_a_named_tile() -> None:
     compositor = Compositor(640, 360)
-    compositor.arrange((Cell("u0", "ann", 0, 0, 320, 360), Cell(None, "bob", 320, 0, 320, 360)))
+    compositor.arrange((Cell("u0", "ann", 0, 0, 320, 360), Cell("u1", "bob", 320, 0, 320, 360)))
     compositor.compose()
     luma = planes_of(compositor.canvas)[0]
     paper = named_tile("ann", 320, 360)[0][5, 5]
-    assert paper != BACKGROUND[0]
+    assert paper != BLACK[0]
     for x in (0, 320):
         assert luma[5, x + 5] == paper
         assert luma[150:210, x + 60 : x + 260].max() > 180  # letters in the middle
         assert (luma[5:100, x + 5 : x + 315] == paper).all()
-        assert (luma[:, x] == BACKGROUND[0]).all()  # tiles side by side have an edge
+        assert (luma[:, x] == BLACK[0]).all()  # tiles side by side have an edge
     compositor.show("u0", picture(RED))
     compositor.compose()
     compositor.show("u0", None)

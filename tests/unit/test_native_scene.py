@@ -7,7 +7,7 @@ import time
 import av
 import numpy as np
 
-from recorders.native.compositor import planes_of
+from recorders.native.planes import planes_of
 from recorders.native.scene import Picture, Sound
 from recorders.native.stage import Stage
 from recorders.spec import AudioSpec, ChannelSpec, VideoSpec

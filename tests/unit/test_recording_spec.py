@@ -11,7 +11,7 @@ import pytest
 from egress_ray.api.limits import PLACEHOLDERS
 from egress_ray.recording.spec import expand, to_spec
 from egress_ray.tasks import State, Task
-from recorders.spec import AudioSpec, ChannelSpec, Limits, PageSpec, Region, VideoSpec
+from recorders.spec import AudioSpec, Background, ChannelSpec, Limits, PageSpec, Region, VideoSpec
 
 MEDIA = {
     "filename_pattern": "{date}/{channel}-{user}",
@@ -44,6 +44,19 @@ def test_a_channel() -> None:
     assert spec.prefix == "20260131/room_1-all"
     assert (spec.video, spec.audio) == (VideoSpec(640, 360, 15, 300), AudioSpec(44100, 1, 64))
     assert "a-secret-token" not in repr(spec)
+
+
+def test_what_a_picture_looks_like() -> None:
+    channel = {"layout": "spotlight", "channel": "room", "workerUid": 1}
+    plain = to_spec(task(**channel), "a-secret-token", 1, Path("/d"), Limits()).subject
+    assert isinstance(plain, ChannelSpec)
+    assert (plain.spotlight, plain.background, plain.labels) == ("order", Background("#000000", None), False)
+    given = task(
+        **channel, spotlight={"by": "speaker"}, background={"color": "#102030", "image": "office"}, labels=True
+    )
+    asked = to_spec(given, "a-secret-token", 1, Path("/d"), Limits()).subject
+    assert isinstance(asked, ChannelSpec)
+    assert (asked.spotlight, asked.background, asked.labels) == ("speaker", Background("#102030", "office"), True)
 
 
 def test_a_page() -> None:
