@@ -11,13 +11,13 @@ import numpy as np
 
 from recorders.native.mixer import Samples
 
-# Loudness is the mean power of about so long (s): shorter than a word, longer than a syllable.
+# Loudness is the mean power of so long (s): shorter than a word, longer than a syllable.
 _WINDOW_S = 0.4
 # Whoever is softer than this does not speak: -50 dB of full scale.
 _FLOOR = 1e-5
 # To take the light, somebody must be so much louder (3 dB) than who has it ...
 _LOUDER = 2.0
-# ... for so long on end: a cough or a "yes" is not enough.
+# ... for so long on end, window included: a cough or a "yes" is not enough.
 _HOLD_S = 0.8
 # Who has it keeps it for so long at least.
 _STAY_S = 2.0
@@ -27,8 +27,20 @@ _PIECES = 1000
 
 @dataclass(slots=True)
 class _Voice:
-    pieces: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=_PIECES))  # end, energy
+    """Pieces of sound as (end, energy): those to come, and those of the window."""
+
+    ahead: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=_PIECES))
+    recent: deque[tuple[float, float]] = field(default_factory=deque)
     power: float = 0.0
+
+    def listen(self, t: float) -> None:
+        """Its power at `t`, which never goes back."""
+        recent = self.recent
+        while self.ahead and self.ahead[0][0] <= t:
+            recent.append(self.ahead.popleft())
+        while recent and recent[0][0] <= t - _WINDOW_S:
+            recent.popleft()
+        self.power = sum(energy for _, energy in recent) / _WINDOW_S
 
 
 class Speakers:
@@ -36,7 +48,6 @@ class Speakers:
 
     def __init__(self) -> None:
         self._voices: dict[str, _Voice] = {}
-        self._at = -math.inf
         self._speaker: str | None = None
         self._since = -math.inf
         self._challenger: str | None = None
@@ -46,11 +57,13 @@ class Speakers:
         """A piece of a participant's sound, as floats of -1..1, that ends at `until`."""
         if len(pcm):
             energy = float(np.vdot(pcm, pcm)) / (pcm.shape[1] * rate)
-            self._voices.setdefault(uid, _Voice()).pieces.append((until, energy))
+            self._voices.setdefault(uid, _Voice()).ahead.append((until, energy))
 
     def at(self, t: float, present: Collection[str]) -> str | None:
         """Who of those present has the light at `t`; None before anybody has spoken. `t` never goes back."""
-        self._listen(t, present)
+        self._voices = {uid: voice for uid, voice in self._voices.items() if uid in present}
+        for voice in self._voices.values():
+            voice.listen(t)
         if self._speaker not in present:
             self._speaker = None
         speaker = self._speaker
@@ -64,17 +77,3 @@ class Speakers:
         elif t - self._challenged >= _HOLD_S and (speaker is None or t - self._since >= _STAY_S):
             self._speaker, self._since, self._challenger = loudest, t, None
         return self._speaker
-
-    def _listen(self, t: float, present: Collection[str]) -> None:
-        passed = t - self._at
-        self._at = max(self._at, t)
-        if passed <= 0:
-            return
-        new = 1 - math.exp(-passed / _WINDOW_S)
-        for uid in [uid for uid in self._voices if uid not in present]:
-            del self._voices[uid]
-        for voice in self._voices.values():
-            energy = 0.0
-            while voice.pieces and voice.pieces[0][0] <= t:
-                energy += voice.pieces.popleft()[1]
-            voice.power += (energy / passed - voice.power) * new

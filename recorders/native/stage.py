@@ -52,7 +52,8 @@ class Participant:
         return self.uid == other.uid or self.place[0] == other.place[0]
 
     def takes_over(self, before: Participant) -> None:
-        """Its picture is that of the stay before until there is a new one."""
+        """Its place is that of the stay before, and so is its picture until there is a new one."""
+        self.place = before.place
         self.picture, self.picture_at = before.picture, before.picture_at
         self.seated, self.tall = before.seated, before.tall
 

@@ -8,7 +8,7 @@ import pytest
 
 from recorders.native.compositor import Compositor, fitted
 from recorders.native.layout import Cell, Seat, arrange
-from recorders.native.planes import BLACK, Colour, planes_of
+from recorders.native.planes import BLACK, Colour, colour_of, plain_planes, planes_of
 from recorders.native.tile import named_tile
 
 RED, GREEN, BLUE = (63, 102, 240), (173, 42, 26), (32, 240, 118)  # BT.709, limited range
@@ -177,3 +177,59 @@ def test_full_range_rgb_and_other_matrices_come_out_right() -> None:
 )
 def test_fitted(source: tuple[int, int], cell: tuple[int, int], size: tuple[int, int]) -> None:
     assert fitted(*source, *cell) == size
+
+
+def test_behind_everything_is_the_background() -> None:
+    colour = colour_of("#204060")
+    compositor = Compositor(640, 360, plain_planes(colour, 640, 360))
+    assert at(compositor, 320, 180) == colour
+    compositor.arrange(grid(2))
+    compositor.show("u0", picture(RED))
+    compositor.compose()
+    assert at(compositor, 160, 20) == colour, "beside a picture"
+    assert at(compositor, 320, 180) == colour, "around a tile"
+    assert close(at(compositor, 160, 180), RED)
+    compositor.arrange(())
+    compositor.compose()
+    assert at(compositor, 160, 180) == colour
+
+
+def test_labels_are_on_pictures_and_are_drawn_once() -> None:
+    plain, labelled = Compositor(640, 360), Compositor(640, 360, labels=True)
+    for compositor in (plain, labelled):
+        compositor.arrange(grid(2))
+        for _ in range(3):  # again and again: what shines through must not grow darker
+            compositor.show("u0", picture(RED))
+            compositor.show("u1", None)
+            compositor.compose()
+    differs = planes_of(plain.canvas)[0] != planes_of(labelled.canvas)[0]
+    rows, columns = np.nonzero(differs)
+    assert rows.size > 200
+    assert rows.min() > 180
+    assert rows.max() < 270  # the picture ends there
+    assert columns.max() < 320, "a tile has its name"
+    luma = planes_of(labelled.canvas)[0][differs]
+    assert luma.max() > 200
+    assert abs(int(luma.min()) - (RED[0] + 16) // 2) <= 1
+
+
+def test_a_label_does_not_darken_where_a_cell_below_is_drawn_again() -> None:
+    compositor = Compositor(640, 360, labels=True)
+    compositor.arrange((Cell("u0", "a", 0, 0, 640, 360), Cell("u1", "b", 160, 90, 320, 180, 1)))
+    compositor.show("u1", picture(BLUE))
+    canvases = []
+    for _ in range(3):
+        compositor.show("u0", picture(RED))
+        compositor.compose()
+        canvases.append(planes_of(compositor.canvas)[0].copy())
+    assert np.array_equal(canvases[0], canvases[2])
+
+
+def test_the_participants_own_picture_is_not_written_to() -> None:
+    compositor = Compositor(640, 360, labels=True)
+    compositor.arrange((Cell("u0", "a name", 0, 0, 640, 360),))
+    same = picture(RED, 640, 360)  # of the cell's size: nothing to scale
+    compositor.show("u0", same)
+    compositor.compose()
+    assert (planes_of(same)[0] == RED[0]).all()
+    assert (planes_of(compositor.canvas)[0] != RED[0]).any()
