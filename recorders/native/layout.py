@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from recorders.screens import sharer
+from recorders.screens import means, sharers
 from recorders.spec import Layout, Region
 
 # Width to height of cameras' pictures: as they lie, or stood on end.
@@ -27,12 +27,12 @@ class Seat:
 
     def answers_to(self, user: str) -> bool:
         """Whether a requested user or a region means this participant, by uid or by name."""
-        return user in (self.uid, self.name)
+        return means(user, self.uid, self.name)
 
     @property
-    def sharer(self) -> str | None:
-        """Whose screen this is; None for a camera."""
-        return sharer(self.uid) or sharer(self.name)
+    def sharers(self) -> frozenset[str]:
+        """Whose screen this is, by uid and name; empty for a camera."""
+        return sharers(self.uid, self.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,14 +103,15 @@ def arrange(
 
 def _in_requested_order(seats: Sequence[Seat], users: Sequence[str]) -> list[Seat]:
     def rank(seat: Seat) -> int:
-        owner = seat.sharer
-        return next((i for i, user in enumerate(users) if seat.answers_to(user) or user == owner), len(users))
+        return next((i for i, user in enumerate(users) if seat.answers_to(user) or user in seat.sharers), len(users))
 
     return sorted(seats, key=rank)
 
 
 def _large_first(seats: Sequence[Seat], large: str | None) -> list[Seat]:
-    first = next((seat for seat in seats if seat.sharer), next((seat for seat in seats if seat.uid == large), seats[0]))
+    first = next(
+        (seat for seat in seats if seat.sharers), next((seat for seat in seats if seat.uid == large), seats[0])
+    )
     return [first, *(seat for seat in seats if seat is not first)]
 
 
@@ -184,7 +185,8 @@ def _customized(seats: Sequence[Seat], width: int, height: int, regions: Sequenc
     for region in sorted(regions, key=lambda region: region.z):  # stable: of equals the later covers the earlier
         x, y = _even(min(max(region.x, 0), width)), _even(min(max(region.y, 0), height))
         right, bottom = _even(min(region.x + region.width, width)), _even(min(region.y + region.height, height))
-        seat = next((seat for seat in seats if seat.answers_to(region.uid)), None)
+        found = [seat for seat in seats if seat.answers_to(region.uid)]
+        seat = min(found, key=lambda seat: len(seat.sharers), default=None)  # of one name: the camera, not the screen
         if seat is not None and right > x and bottom > y:
             cells.append(Cell(seat.uid, seat.name, x, y, right - x, bottom - y, region.z))
     return tuple(cells)

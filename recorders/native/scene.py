@@ -86,7 +86,7 @@ class Picture:
         at = participant.picture_at
         recent = at is not None and moment - at <= self._absent_after
         self.alive = self.alive or recent
-        if participant.seat.sharer is not None:  # a screen may stand still as long as it likes; off, it is no tile
+        if participant.seat.sharers:  # a screen may stand still as long as it likes; off, it is no tile
             participant.shown = participant.seated = at is not None
             return
         participant.shown = recent

@@ -49,7 +49,8 @@ class Participant:
 
     def is_one_with(self, other: Participant) -> bool:
         """Whether both are stays of one participant, by uid or by the name at its coming."""
-        return self.uid == other.uid or self.place[0] == other.place[0]
+        named_alike = self.place[0] == other.place[0] and bool(self.seat.sharers) == bool(other.seat.sharers)
+        return self.uid == other.uid or named_alike
 
     def takes_over(self, before: Participant) -> None:
         """Its place is that of the stay before, and so is its picture until there is a new one."""

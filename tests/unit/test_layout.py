@@ -116,7 +116,14 @@ def test_a_screen_is_next_to_who_shares_it() -> None:
     seats = [Seat("a-screen", "a-screen"), Seat("c", "c"), Seat("b", "b"), Seat("a", "a"), Seat("-screen", "-screen")]
     cells = arrange("flat", seats, 1280, 720, users=("b", "a", "c"))
     assert [cell.uid for cell in cells] == ["b", "a-screen", "a", "c", "-screen"]
-    assert [seat.sharer for seat in seats] == ["a", None, None, None, None]
+    assert [set(seat.sharers) for seat in seats] == [{"a"}, set(), set(), set(), set()]
+
+
+def test_regions_tell_a_screen_from_a_camera() -> None:
+    seats = [Seat("7/screen", "ann"), Seat("7", "ann"), Seat("8-screen-2", "ben (screen 2)")]
+    regions = [Region(uid, 0, 0, 64, 64) for uid in ("ann", "ann-screen", "7-screen", "ben", "8-screen", "ben-screen")]
+    cells = arrange("customized", seats, 64, 64, regions=regions)
+    assert [cell.uid for cell in cells] == ["7", "7/screen", "7/screen", "8-screen-2", "8-screen-2"]
 
 
 @pytest.mark.parametrize(

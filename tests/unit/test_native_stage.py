@@ -89,6 +89,19 @@ def test_another_of_the_same_name_takes_no_place_of_somebody_who_stays(stage: St
     assert [one.uid for one in stage.roster] == ["1", "3"]
 
 
+def test_a_screen_that_ends_is_not_taken_for_its_sharer(stage: Stage) -> None:
+    stage.joined("7/screen", "ann")
+    stage.advance(FOREVER)
+    stage.left("7/screen")
+    between = time.monotonic()
+    time.sleep(0.001)
+    stage.joined("7", "ann")
+    stage.advance(between)
+    assert stage.roster == []
+    stage.advance(FOREVER)
+    assert [one.uid for one in stage.roster] == ["7"]
+
+
 def test_who_shares_a_screen_brings_it_along() -> None:
     stage = Stage(("ann",), lambda uid: None)
     for uid in ("ann", "ann-screen", "ben-screen", "ben"):

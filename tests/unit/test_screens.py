@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from recorders.screens import asked_for, sharer
+from recorders.screens import asked_for, sharers
 
 
 @pytest.mark.parametrize(
@@ -26,5 +26,23 @@ def test_asked_for(users: tuple[str, ...], names: tuple[str, ...], asked: bool) 
     assert asked_for(users, *names) is asked
 
 
-def test_sharer() -> None:
-    assert [sharer(name) for name in ("ann-screen", "ann", "-screen", "")] == ["ann", None, None, None]
+@pytest.mark.parametrize(
+    ("names", "owners"),
+    [
+        (("ann-screen",), {"ann"}),
+        (("ann-screen-2",), {"ann"}),
+        (("7-screen", "ann (screen)"), {"7", "ann"}),
+        (("7-screen-3", "ann (screen 3)"), {"7", "ann"}),
+        (("7/screen", "ann"), {"7", "ann"}),
+        (("17", "ann-screen"), {"17", "ann"}),
+        (("ann",), set()),
+        (("-screen",), set()),
+        (("screen",), set()),
+        (("ann-screener",), set()),
+        (("",), set()),
+    ],
+)
+def test_whose_screen(names: tuple[str, ...], owners: set[str]) -> None:
+    assert sharers(*names) == owners
+    assert asked_for(("ann",), *names) is ("ann" in owners or "ann" in names)
+    assert asked_for(("ann-screen",), *names) is ("ann" in owners)
