@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recorders.native.lettering import Mask, lettering
-from recorders.native.planes import Plane, Planes
+from recorders.native.planes import Plane, Planes, plain_planes
 
 _Weights = tuple[npt.NDArray[np.uint16], npt.NDArray[np.uint16]]
 
@@ -23,23 +23,22 @@ _LABELLED_FROM = (64, 48)
 _LETTERS, _SMALLER = (12, 96), 0.6
 
 
-@lru_cache(maxsize=128)
+@lru_cache(maxsize=32)
 def named_tile(name: str, width: int, height: int) -> Planes:
     """Planes of a YUV420P tile of even `width` x `height` with the name in its middle; not to be written to."""
-    mask = np.zeros((height, width), np.uint8)
+    planes = plain_planes(_PAPER, width, height)
     size = max(_LETTERS[0], min(height // 7, width // 10, _LETTERS[1]))
     letters = lettering(name, int(width * 0.88), size, max(10, round(size * _SMALLER)))
-    letters = letters[: height - height % 2]  # a tile lower than its letters
-    y, x = (height - letters.shape[0]) // 2, (width - letters.shape[1]) // 2
-    mask[y : y + letters.shape[0], x : x + letters.shape[1]] = letters
-    wide = mask.astype(np.uint16)
-    luma = (_PAPER[0] + wide * (_INK - _PAPER[0]) // 255).astype(np.uint8)
+    ink = _framed(letters)[:height, :width]  # a tile may be lower than its letters
+    y, x = (height - ink.shape[0]) // 2 & ~1, (width - ink.shape[1]) // 2 & ~1
     # Letters are white: the paper's tint fades under them.
-    faint = _halved(mask)
-    u, v = ((tint + (128 - tint) * faint / 255).astype(np.uint8) for tint in _PAPER[1:])
-    for plane in (luma, u, v):
+    faint = _halved(ink)
+    _write(planes[0], x, y, _PAPER[0] + (_INK - _PAPER[0]) * (ink / 255))
+    for plane, tint in zip(planes[1:], _PAPER[1:], strict=True):
+        _write(plane, x // 2, y // 2, tint + (128 - tint) * (faint / 255))
+    for plane in planes:
         plane.flags.writeable = False
-    return luma, u, v
+    return planes
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +69,8 @@ def label(name: str, width: int, height: int) -> Label | None:
     letters = lettering(name, width - 6 * edge, size, size)
     if not letters.shape[1]:
         return None
-    rows, columns = letters.shape[0] + edge + 1 & ~1, letters.shape[1] + 2 * edge + 1 & ~1
-    ink = np.zeros((rows, columns), np.uint8)
-    top = (rows - letters.shape[0]) // 2
-    ink[top : top + letters.shape[0], edge : edge + letters.shape[1]] = letters
+    ink = _framed(letters, edge // 2, edge)
+    rows = ink.shape[0]
     inked, faint = ink / 255.0, _halved(ink) / 255.0
     opacity = _LABEL_OPACITY + (1 - _LABEL_OPACITY) * inked
     colour = _LABEL_PAPER + (_LABEL_INK - _LABEL_PAPER) * inked
@@ -96,6 +93,16 @@ def _blend(plane: Plane, x: int, y: int, left: npt.NDArray[np.uint16], added: np
     mixed += added
     mixed >>= 8
     below[...] = mixed
+
+
+def _write(plane: Plane, x: int, y: int, values: npt.NDArray[np.float64]) -> None:
+    plane[y : y + values.shape[0], x : x + values.shape[1]] = np.round(values)
+
+
+def _framed(letters: Mask, above: int = 0, beside: int = 0) -> Mask:
+    """With so many pixels around them and, for an even size, perhaps one more below and on the right."""
+    rows, columns = letters.shape[0] + 2 * above, letters.shape[1] + 2 * beside
+    return np.pad(letters, ((above, above + rows % 2), (beside, beside + columns % 2)))
 
 
 def _halved(mask: Mask) -> npt.NDArray[np.float64]:
