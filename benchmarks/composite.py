@@ -14,8 +14,9 @@ from av.video.reformatter import Interpolation, VideoReformatter
 from benchmarks import barcode
 from benchmarks.barcode import Luma
 from benchmarks.quality import ssim
-from recorders.native.compositor import BACKGROUND, fitted
+from recorders.native.compositor import fitted
 from recorders.native.layout import Seat, arrange
+from recorders.native.planes import BLACK
 from tests.oracle.reader import Picture, read
 
 WIDTH, HEIGHT = 1280, 720
@@ -82,7 +83,7 @@ def _number(picture: Picture, place: Place) -> int | None:
 
 
 def _ideal(clips: Sequence[Path], where: Sequence[Place], wanted: Sequence[Sequence[int]]) -> list[Luma]:
-    canvases = [np.full((HEIGHT, WIDTH), BACKGROUND[0], np.uint8) for _ in wanted]
+    canvases = [np.full((HEIGHT, WIDTH), BLACK[0], np.uint8) for _ in wanted]
     for k, (clip, place) in enumerate(zip(clips, where, strict=True)):
         needed = {numbers[k] for numbers in wanted}
         scaled = dict(scaled_luma(clip, place.width, place.height, needed))

@@ -95,6 +95,11 @@ class NativeConfig(_Section):
     absent_after_s: float = Field(
         3.0, gt=0, description="A participant whose picture stands still this long is shown as a tile."
     )
+    backgrounds: dict[str, str] = Field(
+        default_factory=dict,
+        description="Pictures that a request may name as its background, {name: file}; PNG, JPEG or WebP, at the same "
+        "path on every node.",
+    )
 
 
 class WebConfig(_Section):

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Layout = Literal["flat", "spotlight", "customized"]
+SpotlightBy = Literal["order", "speaker"]
 Format = Literal["hls", "mp4", "webm", "m4a", "ogg"]
 
 
@@ -44,11 +45,20 @@ class Region:
 
 
 @dataclass(frozen=True, slots=True)
+class Background:
+    """What is seen where nobody is: a colour (#rrggbb), or one of the pictures that the settings name, over it."""
+
+    color: str = "#000000"
+    image: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ChannelSpec:
     """An RTC channel, its participants composited into one picture.
 
-    `users` empty means everyone, as they come and go. `rejoining`: an attempt before may still be seen in the channel
-    under `worker_uid`. `access_token` is a secret: it is kept out of `repr`.
+    `users` empty means everyone, as they come and go. `spotlight` tells who is large in that layout: the first of the
+    users, or whoever speaks. `labels` puts names on pictures. `rejoining`: an attempt before may still be seen in the
+    channel under `worker_uid`. `access_token` is a secret: it is kept out of `repr`.
     """
 
     app_id: str
@@ -58,6 +68,9 @@ class ChannelSpec:
     users: tuple[str, ...] = ()
     layout: Layout = "flat"
     regions: tuple[Region, ...] = ()
+    spotlight: SpotlightBy = "order"
+    background: Background = Background()
+    labels: bool = False
     rejoining: bool = False
 
 

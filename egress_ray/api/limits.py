@@ -9,6 +9,8 @@ APP_ID = r"^[a-zA-Z0-9_-]{1,64}$"
 TASK_ID = r"^[0-9a-z]{1,64}$"
 CHANNEL = r"^[a-zA-Z0-9_.:-]{1,64}$"
 USER = r"^[a-zA-Z0-9_-]{1,32}$"
+COLOUR = r"^#[0-9a-fA-F]{6}$"
+PICTURE = r"^[a-zA-Z0-9_.-]{1,64}$"
 URL = r"^https?://\S+$"
 CURSOR = r"^[0-9]{1,18}$"
 

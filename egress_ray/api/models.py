@@ -9,7 +9,7 @@ from pydantic_core import PydanticCustomError
 
 from egress_ray.api import limits as documented
 from egress_ray.tasks import State
-from recorders.spec import Format, Layout
+from recorders.spec import Format, Layout, SpotlightBy
 
 
 class _Request(BaseModel):
@@ -71,6 +71,21 @@ class RegionModel(_Request):
     z: int = Field(0, ge=-1000, le=1000)
 
 
+class SpotlightModel(_Request):
+    """Who is large in the layout of that name. A screen that is shared goes before either."""
+
+    by: SpotlightBy = Field("order", description="order: the first of users; speaker: whoever speaks loudest")
+
+
+class BackgroundModel(_Request):
+    """What is seen where no picture is: beside pictures, between cells, in an empty channel."""
+
+    color: str = Field("#000000", pattern=documented.COLOUR, description="#rrggbb")
+    image: str | None = Field(
+        None, pattern=documented.PICTURE, description="name of one of the service's pictures, which covers the canvas"
+    )
+
+
 class LimitsModel(_Request):
     """When a recording ends by itself, within what the service allows."""
 
@@ -118,6 +133,11 @@ class RecordPayload(_Request):
     regions: list[RegionModel] | None = Field(
         None, min_length=1, max_length=documented.REGIONS, description="customized only, required there"
     )
+    spotlight: SpotlightModel | None = Field(None, description="spotlight only: who is large")
+    background: BackgroundModel | None = Field(
+        None, description="what is seen where no picture is, by default black; not with layout freestyle"
+    )
+    labels: bool | None = Field(None, description="names on pictures; not with layout freestyle")
     interval_in_ms: int | None = Field(
         None, ge=documented.INTERVAL_MS[0], le=documented.INTERVAL_MS[1], description="snapshot only"
     )

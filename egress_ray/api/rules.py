@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from fnmatch import fnmatchcase
 
 from egress_ray.api.limits import NOT_YET
@@ -11,6 +11,7 @@ from egress_ray.settings import LimitSettings, Settings, StorageSettings
 from recorders.web.hosts import host_allowed
 
 _CHANNEL_FIELDS = ("channel", "access_token", "workerUid")
+_PICTURE_FIELDS = ("users", "regions", "spotlight", "background", "labels")
 
 
 def problems(request: StartRequest, settings: Settings) -> list[ErrorDetail]:
@@ -19,7 +20,9 @@ def problems(request: StartRequest, settings: Settings) -> list[ErrorDetail]:
     if request.cmd in NOT_YET:
         return [ErrorDetail(field="cmd", message=f"{request.cmd} is not supported yet")]
     found = list(
-        _page(request.payload, allowed_hosts) if request.payload.layout == "freestyle" else _channel(request.payload)
+        _page(request.payload, allowed_hosts)
+        if request.payload.layout == "freestyle"
+        else _channel(request.payload, settings.native.backgrounds)
     )
     if request.payload.interval_in_ms is not None:
         found.append(("interval_in_ms", "goes with cmd snapshot only"))
@@ -56,12 +59,12 @@ def _page(payload: RecordPayload, allowed_hosts: tuple[str, ...]) -> Iterator[tu
         yield "url", "is required when layout is freestyle"
     elif not host_allowed(payload.url, allowed_hosts):
         yield "url", "names a host that this service may not record"
-    for field in (*_CHANNEL_FIELDS, "users", "regions"):
+    for field in (*_CHANNEL_FIELDS, *_PICTURE_FIELDS):
         if getattr(payload, field) is not None:
             yield field, "does not go with layout freestyle"
 
 
-def _channel(payload: RecordPayload) -> Iterator[tuple[str, str]]:
+def _channel(payload: RecordPayload, backgrounds: Collection[str]) -> Iterator[tuple[str, str]]:
     for field in _CHANNEL_FIELDS:
         if getattr(payload, field) is None:
             yield field, f"is required when layout is {payload.layout}"
@@ -72,6 +75,12 @@ def _channel(payload: RecordPayload) -> Iterator[tuple[str, str]]:
         yield from _regions(payload)
     elif payload.regions is not None:
         yield "regions", "goes with layout customized only"
+    if payload.spotlight is not None and payload.layout != "spotlight":
+        yield "spotlight", "goes with layout spotlight only"
+    image = payload.background.image if payload.background is not None else None
+    if image is not None and image not in backgrounds:
+        known = f"it has {', '.join(sorted(backgrounds))}" if backgrounds else "it has none"
+        yield "background.image", f"is not among the pictures of this service: {known}"
 
 
 def _regions(payload: RecordPayload) -> Iterator[tuple[str, str]]:

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from egress_ray.folders import store_path
 from egress_ray.settings import StorageSettings
 from egress_ray.tasks import Task
-from recorders.spec import AudioSpec, ChannelSpec, Limits, PageSpec, RecordingSpec, Region, VideoSpec
+from recorders.spec import AudioSpec, Background, ChannelSpec, Limits, PageSpec, RecordingSpec, Region, VideoSpec
 from recorders.storage.place import Place
 
 LOCAL_REGION = "local"
@@ -78,6 +78,9 @@ def _channel(task: Task, token: str, attempt: int) -> ChannelSpec:
         users=tuple(payload.get("users") or ()),
         layout=payload["layout"],
         regions=tuple(Region(r["uid"], r["x"], r["y"], r["width"], r["height"], r.get("z", 0)) for r in regions),
+        spotlight=payload.get("spotlight", {}).get("by", "order"),
+        background=Background(**payload.get("background", {})),
+        labels=bool(payload.get("labels")),
         rejoining=attempt > 1,
     )
 

@@ -9,30 +9,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import av
-import numpy as np
-import numpy.typing as npt
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 
 from recorders.native.layout import Cell
-from recorders.native.tile import named_tile
-
-Plane = npt.NDArray[np.uint8]
-Planes = tuple[Plane, Plane, Plane]
+from recorders.native.planes import BLACK, Planes, plain_planes, planes_of
+from recorders.native.tile import Label, label, named_tile
 
 # The canvas is BT.709 in limited range, as the encoder says of it (`recorders.encoder`).
 _BT709, _UNSPECIFIED, _BT601 = 1, 2, (5, 6)  # AVColorSpace
 # A picture that does not say has BT.601 below so many lines and BT.709 from there on, as players assume.
 _HD_HEIGHT = 720
-BACKGROUND = (16, 128, 128)
-
-
-def planes_of(frame: av.VideoFrame) -> Planes:
-    """Views, writable where the frame is, of a YUV420P frame's planes, without their padding."""
-    y, u, v = (
-        np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[: plane.height, : plane.width]
-        for plane in frame.planes
-    )
-    return y, u, v
+# Tiles have so many pixels of background around them, so that those side by side are told apart; small ones have not.
+_EDGE, _EDGED_FROM = 2, 32
 
 
 @dataclass(slots=True)
@@ -40,24 +28,32 @@ class _View:
     """What a cell shows: the newest picture of its participant, or (None) a tile."""
 
     cell: Cell
+    below: tuple[Cell, ...] = ()  # cells that this one covers a part of
     above: list[_View] = field(default_factory=list)  # cells that cover a part of this one
+    hidden: bool = False  # one of them covers all of it
     picture: av.VideoFrame | None = None
     stale: bool = True  # picture changed since it was drawn
     bare: bool = True  # the whole cell must be drawn: edges, too
     drawn: Planes | None = None  # what is in the cell, to be drawn again when something below has changed
     at: tuple[int, int] = (0, 0)  # where in the cell `drawn` lies
+    label: Label | None = None  # over it
     reformatter: VideoReformatter = field(default_factory=VideoReformatter)
 
 
 class Compositor:
-    """A canvas of `width` x `height` even pixels; `canvas` may be encoded between any two calls."""
+    """A canvas of `width` x `height` even pixels; `canvas` may be encoded between any two calls.
 
-    def __init__(self, width: int, height: int) -> None:
+    Where nothing is drawn the `background` is seen, by default black. `labels` puts names on pictures.
+    """
+
+    def __init__(self, width: int, height: int, background: Planes | None = None, *, labels: bool = False) -> None:
         self.canvas = av.VideoFrame(width, height, "yuv420p")
         self.canvas.colorspace = _BT709
         self.canvas.color_range = ColorRange.MPEG
         self.drawn_cells = 0  # how many cells were drawn in all: what composing has cost
         self._planes = planes_of(self.canvas)
+        self._background = background or plain_planes(BLACK, width, height)
+        self._labels = labels
         self._views: list[_View] = []  # lowest first
         self._by_uid: dict[str, list[_View]] = {}
         self._fill(0, 0, width, height)
@@ -73,24 +69,25 @@ class Compositor:
             self._fill(cell.x, cell.y, cell.width, cell.height)
         for cell in cells:
             view = before.pop(cell, None)
+            below = [other for other in self._views if other.cell.overlaps(cell)]
+            under = tuple(other.cell for other in below)
             if view is None:
                 view = _View(cell, picture=pictures.get(cell.uid))
-            elif any(cell.overlaps(other) for other in cleared):
+            elif under != view.below or any(cell.overlaps(other) for other in cleared):
                 view.bare = True
-            view.above = []
-            for below in self._views:
-                if below.cell.overlaps(cell):
-                    below.above.append(view)
+            view.below, view.above, view.hidden = under, [], False
+            for other in below:
+                other.above.append(view)
+                other.hidden = other.hidden or other.cell.within(cell)
             self._views.append(view)
         self._by_uid = {}
         for view in self._views:
-            if view.cell.uid is not None:
-                self._by_uid.setdefault(view.cell.uid, []).append(view)
+            self._by_uid.setdefault(view.cell.uid, []).append(view)
 
     def show(self, uid: str, picture: av.VideoFrame | None) -> None:
         """The newest picture of a participant, of any size and format; None for a tile with its name."""
         for view in self._by_uid.get(uid, ()):
-            if picture is None and view.picture is None:
+            if picture is view.picture:
                 continue
             if (picture is None) != (view.picture is None):
                 view.bare = True
@@ -101,7 +98,7 @@ class Compositor:
         """Draw what has changed; tells whether anything had."""
         changed = False
         for view in self._views:
-            if view.stale or view.bare:
+            if (view.stale or view.bare) and not view.hidden:
                 self._draw(view)
                 changed = True
         return changed
@@ -114,11 +111,15 @@ class Compositor:
             if at != view.at or drawn[0].shape != size_before:
                 view.bare = True
             view.drawn, view.at = drawn, at
+            height, width = drawn[0].shape
+            view.label = label(cell.name, width, height) if self._labels and view.picture is not None else None
         x, y = view.at
         height, width = view.drawn[0].shape
         if view.bare and (width, height) != (cell.width, cell.height):
             self._fill(cell.x, cell.y, cell.width, cell.height)
         self._copy(view.drawn, cell.x + x, cell.y + y)
+        if view.label is not None:
+            view.label.blend(self._planes, cell.x + x, cell.y + y)
         view.stale = view.bare = False
         self.drawn_cells += 1
         for above in view.above:
@@ -128,7 +129,8 @@ class Compositor:
     def _rendered(self, view: _View) -> tuple[Planes, tuple[int, int]]:
         cell, picture = view.cell, view.picture
         if picture is None:
-            return named_tile(cell.name, cell.width, cell.height), (0, 0)
+            edge = _EDGE if min(cell.width, cell.height) >= _EDGED_FROM else 0
+            return named_tile(cell.name, cell.width - 2 * edge, cell.height - 2 * edge), (edge, edge)
         width, height = fitted(picture.width, picture.height, cell.width, cell.height)
         # Of what looks right, this costs least: bilinear, or the mean of the pixels where few are left of them.
         shrunk = width * 2 <= picture.width
@@ -153,9 +155,10 @@ class Compositor:
             canvas[top : top + height, left : left + width] = plane
 
     def _fill(self, x: int, y: int, width: int, height: int) -> None:
-        for i, (canvas, value) in enumerate(zip(self._planes, BACKGROUND, strict=True)):
+        for i, (canvas, background) in enumerate(zip(self._planes, self._background, strict=True)):
             half = 1 if i else 0
-            canvas[y >> half : (y + height) >> half, x >> half : (x + width) >> half] = value
+            area = slice(y >> half, (y + height) >> half), slice(x >> half, (x + width) >> half)
+            canvas[area] = background[area]
 
 
 def fitted(width: int, height: int, cell_width: int, cell_height: int) -> tuple[int, int]:

@@ -5,7 +5,7 @@ Every input is added at its place; who is silent, muted or absent needs no code.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import cast
 
 import av
@@ -47,9 +47,18 @@ class _Voice:
 
 
 class Mixer:
-    """A ring of float samples at `sample_rate` Hz with `channels` (1 or 2), read once from `start` on."""
+    """A ring of float samples at `sample_rate` Hz with `channels` (1 or 2), read once from `start` on.
 
-    def __init__(self, sample_rate: int, channels: int, start: int = 0) -> None:
+    `listener` is told of each participant's sound by itself: uid, index of the sample after its last, samples.
+    """
+
+    def __init__(
+        self,
+        sample_rate: int,
+        channels: int,
+        start: int = 0,
+        listener: Callable[[str, int, Samples], None] | None = None,
+    ) -> None:
         self.sample_rate = sample_rate
         self.channels = channels
         self.position = start  # the next sample to be read
@@ -59,6 +68,7 @@ class Mixer:
         self._voices: dict[str, _Voice] = {}
         self._filled = start  # nothing but silence lies from here on
         self._gain = 1.0
+        self._listener = listener
 
     def add(self, uid: str, frame: av.AudioFrame, seconds: float) -> None:
         """Mix a participant's frame in, its first sample at `seconds` of output time."""
@@ -75,6 +85,8 @@ class Mixer:
         for pcm in voice.resample(frame):
             voice.end = at + len(pcm)
             self._put(pcm[skip:], at + skip)
+            if self._listener is not None:
+                self._listener(uid, voice.end, pcm[skip:])
             at, skip = voice.end, max(0, skip - len(pcm))
 
     def forget(self, uid: str) -> None:

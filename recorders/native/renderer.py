@@ -6,27 +6,34 @@ passed than n / frame rate.
 
 from __future__ import annotations
 
+import logging
 import math
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import av
 import numpy as np
 
 from recorders.config import RecorderConfig
 from recorders.encoder import AudioEncoder, VideoEncoder
+from recorders.errors import InvalidSpec
 from recorders.formats import codecs_of
 from recorders.lease import Lease
 from recorders.log.cmaf import CmafWriter
 from recorders.log.salvage import open_log
 from recorders.log.segment_log import SegmentLog
 from recorders.log.window import Window
+from recorders.native.background import background_planes
 from recorders.native.mixer import Samples
+from recorders.native.planes import Planes
 from recorders.native.scene import Picture, Sound
+from recorders.native.speaker import Speakers
 from recorders.native.stage import Stage
 from recorders.spec import ChannelSpec, RecordingSpec
+
+_logger = logging.getLogger(__name__)
 
 # Behind by more ticks than this, the same picture is encoded again until the clock is caught up with ...
 _PATIENCE = 3
@@ -125,8 +132,11 @@ class Renderer:
         rate = spec.video.frame_rate if output.video else _AUDIO_TICKS
         samples_per_tick = spec.audio.sample_rate / rate
         n = math.ceil((time.monotonic() - zero) * rate) if resumed else 0
-        picture = self._new_picture() if output.video else None
-        sound = Sound(self._stage, spec.audio, zero=zero, start=round(n * samples_per_tick), delay=self._delay)
+        speaking = output.video and self._subject.layout == "spotlight" and self._subject.spotlight == "speaker"
+        speakers = Speakers() if speaking else None
+        picture = self._new_picture(speakers) if output.video else None
+        start = round(n * samples_per_tick)
+        sound = Sound(self._stage, spec.audio, zero=zero, start=start, delay=self._delay, speakers=speakers)
         repeated = 0
         while True:
             # At each moment: the sound up to it, then the picture that stands from it on.
@@ -152,14 +162,26 @@ class Renderer:
             n += 1
         output.flush()
 
-    def _new_picture(self) -> Picture:
+    def _new_picture(self, speakers: Speakers | None) -> Picture:
         return Picture(
             self._stage,
             self._subject,
             self._spec.video,
             delay=self._delay,
             absent_after=self._config.native.absent_after_s,
+            background=self._new_background(),
+            speakers=speakers,
         )
+
+    def _new_background(self) -> Planes:
+        """Media is worth more than what is behind it: without the picture that was asked for it is the colour alone."""
+        asked, video = self._subject.background, self._spec.video
+        try:
+            return background_planes(asked, self._config.native.backgrounds, video.width, video.height)
+        except InvalidSpec as error:
+            _logger.warning("%s The colour is shown alone.", error)
+            self._stage.count("background_missing")
+            return background_planes(replace(asked, image=None), {}, video.width, video.height)
 
     def _late_for(self, moment: float) -> float:
         """Wait for a moment, or for the end if that is earlier; tells by how many seconds it has been missed."""

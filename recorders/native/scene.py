@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 import av
 
 from recorders.native.compositor import Compositor
-from recorders.native.layout import arrange
+from recorders.native.layout import Seat, arrange
 from recorders.native.mixer import Mixer, Samples
+from recorders.native.planes import Planes
+from recorders.native.speaker import Speakers
 from recorders.native.stage import Participant, Stage
 from recorders.spec import AudioSpec, ChannelSpec, VideoSpec
 
@@ -17,13 +20,35 @@ from recorders.spec import AudioSpec, ChannelSpec, VideoSpec
 _HORIZON_S = 3.0
 # From so many participants on, half of them are decoded in a second thread, so that many fit into one tick.
 _SHARED = 4
+# Who comes has a place from its first picture on, so that no tile flashes up before it; without one after so long.
+_FIRST_PICTURE_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class _Arrangement:
+    """What cells depend on while a recording goes on."""
+
+    seats: tuple[Seat, ...]
+    large: str | None
+    tall: bool | None
 
 
 class Picture:
-    """The composited picture; moments are monotonic seconds of output, `delay` (s) behind capture."""
+    """The composited picture; moments are monotonic seconds of output, `delay` (s) behind capture.
+
+    `speakers` tells who is large in a spotlight by speaker.
+    """
 
     def __init__(
-        self, stage: Stage, subject: ChannelSpec, video: VideoSpec, *, delay: float, absent_after: float
+        self,
+        stage: Stage,
+        subject: ChannelSpec,
+        video: VideoSpec,
+        *,
+        delay: float,
+        absent_after: float,
+        background: Planes | None = None,
+        speakers: Speakers | None = None,
     ) -> None:
         self._stage = stage
         self._subject = subject
@@ -31,7 +56,9 @@ class Picture:
         self._delay = delay
         self._absent_after = absent_after
         self._size = (video.width, video.height)
-        self._compositor = Compositor(video.width, video.height)
+        self._compositor = Compositor(video.width, video.height, background, labels=subject.labels)
+        self._speakers = speakers
+        self._arranged: _Arrangement | None = None
         self._second = ThreadPoolExecutor(1, "decode")
         self.alive = False  # whether anybody's camera is seen
 
@@ -39,25 +66,58 @@ class Picture:
         """The picture of that moment; the same frame object every time, so encode it before the next call."""
         due = moment - self._delay
         compositor, stage = self._compositor, self._stage
-        if stage.advance(due):
-            seats = [participant.seat for participant in stage.roster]
-            subject = self._subject
-            compositor.arrange(
-                arrange(subject.layout, seats, *self._size, users=subject.users, regions=subject.regions)
-            )
+        stage.advance(due)
         self.alive = False
         for participant, picture in zip(stage.roster, self._due(due + self._half_frame), strict=True):
-            if picture is not None:
-                participant.picture_at = moment
-            at = participant.picture_at
-            if participant.camera_off or at is None or moment - at > self._absent_after:
-                compositor.show(participant.uid, None)
-                continue
-            self.alive = True
-            if picture is not None:
-                compositor.show(participant.uid, picture)
+            self._look_at(participant, picture, moment)
+        self._arrange(moment)
+        for participant in stage.roster:
+            compositor.show(participant.uid, participant.picture if participant.shown else None)
         compositor.compose()
         return compositor.canvas
+
+    def _look_at(self, participant: Participant, picture: av.VideoFrame | None, moment: float) -> None:
+        """Which picture of it is to be seen, and whether it has a place."""
+        if participant.camera_off:
+            participant.picture = participant.picture_at = None
+        elif picture is not None:
+            participant.picture, participant.picture_at = picture, moment
+            participant.tall = picture.height > picture.width
+        at = participant.picture_at
+        recent = at is not None and moment - at <= self._absent_after
+        self.alive = self.alive or recent
+        if participant.seat.sharers:  # a screen may stand still as long as it likes; off, it is no tile
+            participant.shown = participant.seated = at is not None
+            return
+        participant.shown = recent
+        waited = moment - self._delay - participant.since >= _FIRST_PICTURE_S
+        participant.seated = participant.seated or recent or participant.camera_off or waited
+
+    def _arrange(self, moment: float) -> None:
+        """Move cells if those who are there, or their pictures' shape, ask for it."""
+        roster = [participant for participant in self._stage.roster if participant.seated]
+        seats = tuple(participant.seat for participant in roster)
+        tall = sum(0 if one.tall is None else 1 if one.tall else -1 for one in roster)
+        arranged = _Arrangement(
+            seats,
+            self._speakers.at(moment, {seat.uid for seat in seats}) if self._speakers else None,
+            tall > 0 if tall else None,
+        )
+        if arranged == self._arranged:
+            return
+        self._arranged = arranged
+        subject = self._subject
+        self._compositor.arrange(
+            arrange(
+                subject.layout,
+                seats,
+                *self._size,
+                users=subject.users,
+                regions=subject.regions,
+                large=arranged.large,
+                tall=arranged.tall,
+            )
+        )
 
     def _due(self, t: float) -> list[av.VideoFrame | None]:
         """Everybody's next picture, in the order of the roster."""
@@ -79,14 +139,27 @@ class Picture:
 
 
 class Sound:
-    """The mix, read once from sample `start` on; sample m is heard at `zero` + m / sample rate (monotonic)."""
+    """The mix, read once from sample `start` on; sample m is heard at `zero` + m / sample rate (monotonic).
 
-    def __init__(self, stage: Stage, audio: AudioSpec, *, zero: float, start: int, delay: float) -> None:
+    `speakers` are told of everybody's.
+    """
+
+    def __init__(
+        self,
+        stage: Stage,
+        audio: AudioSpec,
+        *,
+        zero: float,
+        start: int,
+        delay: float,
+        speakers: Speakers | None = None,
+    ) -> None:
         self._stage = stage
         self._rate = audio.sample_rate
         self._zero = zero
         self._delay = delay
-        self._mixer = Mixer(audio.sample_rate, audio.channels, start)
+        self._speakers = speakers
+        self._mixer = Mixer(audio.sample_rate, audio.channels, start, self._heard if speakers else None)
         self._present: set[str] = set()
         self._late = 0
 
@@ -111,3 +184,7 @@ class Sound:
             self._stage.count("audio_late", mixer.late - self._late)
             self._late = mixer.late
         return mixer.read(max(0, sample - mixer.position))
+
+    def _heard(self, uid: str, until: int, pcm: Samples) -> None:
+        if self._speakers:
+            self._speakers.heard(uid, self._zero + until / self._rate, pcm, self._rate)

@@ -15,6 +15,7 @@ import av
 
 from recorders.native.feed import AudioFeed, DecodedPicture, DecodedSound, VideoFeed
 from recorders.native.layout import Seat
+from recorders.screens import asked_for
 from recorders.sources.base import EncodedFrame, Kind
 
 # No source delivers further ahead of time than this, unless its clock mapping has gone wrong.
@@ -31,17 +32,36 @@ class Participant:
         self.place = place  # by first appearance of the name, then of this stay
         self.video = video
         self.audio = audio
+        self.since = 0.0  # when it came (monotonic)
         self.camera_off = False
-        self.picture_at: float | None = None  # output time of its newest picture (monotonic), kept by the renderer
+        self.leaving = False  # it has left, and is about to be back
+        # Kept by the scene:
+        self.picture: av.VideoFrame | None = None  # the newest one
+        self.picture_at: float | None = None  # its output time (monotonic)
+        self.tall: bool | None = None  # whether pictures are higher than wide
+        self.shown = False  # its picture is seen; else a tile
+        self.seated = False  # it has a place in the layout
 
     @property
     def uid(self) -> str:
         """Its id in the channel."""
         return self.seat.uid
 
+    def is_one_with(self, other: Participant) -> bool:
+        """Whether both are stays of one participant, by uid or by the name at its coming."""
+        named_alike = self.place[0] == other.place[0] and bool(self.seat.sharers) == bool(other.seat.sharers)
+        return self.uid == other.uid or named_alike
+
+    def takes_over(self, before: Participant) -> None:
+        """Its place is that of the stay before, and so is its picture until there is a new one."""
+        self.place = before.place
+        self.picture, self.picture_at = before.picture, before.picture_at
+        self.seated, self.tall = before.seated, before.tall
+
 
 class Stage:
-    """Accepts `users` (by uid or by name; empty: everyone) and delays their coming and going like their media."""
+    """Accepts `users` (by uid or by name, and their screens; empty: everyone) and delays their coming and going like
+    their media. Who comes back within that delay has never been away."""
 
     def __init__(self, users: Sequence[str], keyframe: Callable[[str], None]) -> None:
         self.roster: list[Participant] = []  # who is there at the time last advanced to, first seen first
@@ -61,7 +81,7 @@ class Stage:
     def joined(self, uid: str, name: str = "") -> None:
         """See `Sink`; a second time for the same uid gives it another name."""
         name = name or uid
-        if self._users and uid not in self._users and name not in self._users:
+        if not asked_for(self._users, uid, name):
             return
         with self._lock:
             present = self._open.get(uid)
@@ -137,17 +157,21 @@ class Stage:
     # The render thread.
 
     def advance(self, t: float) -> bool:
-        """Let everything happen that happened until `t` (monotonic); tells whether cells may have changed."""
+        """Let all happen that happened until `t` (monotonic); tells whether anybody came, went or was renamed."""
         moved = False
         while self._changes and self._changes[0][0] <= t:
-            _, change, participant, name = self._changes.popleft()
+            at, change, participant, name = self._changes.popleft()
             if change == "joined":
-                self.roster.append(participant)
-                self.roster.sort(key=lambda one: one.place)
+                self._enter(participant, at)
             elif change == "left":
-                self.roster.remove(participant)
                 with self._lock:
                     self._listening = [one for one in self._listening if one is not participant]
+                    participant.leaving = any(
+                        what == "joined" and participant.is_one_with(who) for _, what, who, _ in self._changes
+                    )
+                if participant.leaving:
+                    continue
+                self.roster.remove(participant)
             elif change == "renamed":
                 participant.seat = Seat(participant.uid, name)
             else:
@@ -155,6 +179,15 @@ class Stage:
                 continue
             moved = True
         return moved
+
+    def _enter(self, participant: Participant, at: float) -> None:
+        participant.since = at
+        before = next((one for one in self.roster if one.leaving and one.is_one_with(participant)), None)
+        if before is not None:
+            participant.takes_over(before)
+            self.roster.remove(before)
+        self.roster.append(participant)
+        self.roster.sort(key=lambda one: one.place)
 
     def listening(self) -> Sequence[Participant]:
         """Everyone whose sound may still be due: those who are there, and those about to be."""

@@ -13,6 +13,7 @@ from typing import Any
 
 from recorders.config import JanusConfig
 from recorders.errors import Lost, Refused, Unreachable
+from recorders.screens import asked_for
 from recorders.sources.base import Kind, Sink
 from recorders.sources.janus_api import ApiError, Message, Session
 from recorders.sources.rtc import BadOffer, IceSettings, Peer
@@ -165,8 +166,7 @@ class JanusSource:
         assert self._sink is not None
         for publisher in publishers:
             feed = _Feed(publisher["id"], str(publisher.get("display") or publisher["id"]), _mids(publisher))
-            users = self._spec.users
-            if publisher.get("dummy") or (users and feed.uid not in users and feed.name not in users):
+            if publisher.get("dummy") or not asked_for(self._spec.users, feed.uid, feed.name):
                 continue
             known = self._feeds.get(feed.uid)
             if known is not None and (known.mids, known.name) == (feed.mids, feed.name):

@@ -18,6 +18,7 @@ from av.container import InputContainer
 
 from recorders.config import MediaConfig
 from recorders.errors import Refused, Unreachable
+from recorders.screens import asked_for
 from recorders.sources.base import EncodedFrame, Kind, Sink
 from recorders.spec import ChannelSpec
 
@@ -37,7 +38,7 @@ class MediaSource:
     def __init__(self, spec: ChannelSpec, config: MediaConfig) -> None:
         self._channel = spec.channel
         urls = config.urls.get(spec.channel, {})
-        self._urls = {user: url for user, url in urls.items() if not spec.users or user in spec.users}
+        self._urls = {user: url for user, url in urls.items() if asked_for(spec.users, user)}
         self._config = config
         self._ended = threading.Event()
 

@@ -11,6 +11,7 @@ import secrets
 
 from recorders.config import WhipConfig
 from recorders.errors import RecorderError
+from recorders.screens import asked_for
 from recorders.sources.base import Published, Sink
 from recorders.sources.rtc import BadOffer, IceSettings, Peer
 from recorders.spec import ChannelSpec
@@ -56,7 +57,7 @@ class WhipSource:
 
     async def publish(self, user: str, offer: str) -> Published:
         """See `Ingest`. Raises `PublishRefused`."""
-        if self._users and user not in self._users:
+        if not asked_for(self._users, user):
             raise PublishRefused(f"{user} is not among the users of this recording.")
         try:
             await asyncio.wait_for(self._running.wait(), _BEGIN_S)

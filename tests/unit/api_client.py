@@ -115,7 +115,13 @@ def serving(data: Path) -> Iterator[Api]:
     """The application on a store in `data`."""
     store = TaskStore(f"sqlite:///{data}/tasks.db")
     manager = StoreManager(store)
-    settings = load({"data_dir": str(data), "web": {"allowed_hosts": ["*.example", "*.example.org"]}})
+    settings = load(
+        {
+            "data_dir": str(data),
+            "web": {"allowed_hosts": ["*.example", "*.example.org"]},
+            "native": {"backgrounds": {"office": "/pictures/office.png", "beach": "/pictures/beach.jpg"}},
+        }
+    )
     app = create_app(settings, Gateway(manager), Vault(Fernet.generate_key().decode()))
     try:
         with TestClient(app, raise_server_exceptions=False) as http:

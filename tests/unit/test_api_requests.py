@@ -19,6 +19,7 @@ _NUMBERS = itertools.count()
 NATIVE: dict[str, Any] = {"channel": "room", "access_token": TOKEN, "workerUid": 1}
 WEB: dict[str, Any] = {"layout": "freestyle", "url": "https://www.example.org/"}
 REGION: dict[str, Any] = {"uid": "user1", "x": 0, "y": 0, "width": 1280, "height": 720}
+SPOTLIGHT: dict[str, Any] = {**NATIVE, "layout": "spotlight"}
 CUSTOMIZED: dict[str, Any] = {**NATIVE, "layout": "customized", "regions": [REGION]}
 
 
@@ -75,6 +76,25 @@ LIMITS: list[tuple[dict[str, Any], str, list[Any], list[Any]]] = [
     (CUSTOMIZED, "regions.0.x", [0], [1, 2, -2]),
     (CUSTOMIZED, "regions.0.width", [2, 1280], [0, 3, 1282]),
     (CUSTOMIZED, "regions.0.z", [-1000, 1000], [-1001, 1.5]),
+    (SPOTLIGHT, "spotlight", [{}, {"by": "order"}, {"by": "speaker"}], [{"by": "x"}, {"by": None}, "speaker", []]),
+    (NATIVE, "background", [{}, {"color": "#0aF9bb", "image": "office"}, None], ["#000000", {"colour": "#000000"}]),
+    (NATIVE, "background.color", ["#000000", "#FFFFFF"], ["000000", "#fff", "red", "#00000g", "#000000\n", 0, None]),
+    (
+        NATIVE,
+        "background.image",
+        ["office", "beach"],
+        [
+            "nowhere",
+            "office.png",
+            "",
+            "../office",
+            "/etc/passwd",
+            "http://169.254.169.254/",
+            "data:image/png;base64,",
+            1,
+        ],
+    ),
+    (NATIVE, "labels", [True, False], [1, "true", []]),
 ]
 
 
@@ -110,7 +130,11 @@ def test_the_documented_limits(api: Api, payload: dict[str, Any], field: str, go
         ({**NATIVE, "colour": "red"}, "payload.colour"),
         ({**NATIVE, "video": {"depth": 3}}, "payload.video.depth"),
         ({**WEB, "channel": "room"}, "payload.channel"),
+        ({**NATIVE, "spotlight": {"by": "speaker"}}, "payload.spotlight"),
         ({**WEB, "users": []}, "payload.users"),
+        ({**WEB, "spotlight": {}}, "payload.spotlight"),
+        ({**WEB, "background": {}}, "payload.background"),
+        ({**WEB, "labels": False}, "payload.labels"),
         ({**WEB, "access_token": TOKEN}, "payload.access_token"),
     ],
 )
@@ -119,6 +143,12 @@ def test_fields_that_are_needed_or_do_not_go_together(api: Api, payload: dict[st
     assert reply.status_code == 400
     assert [detail["field"] for detail in reply.json()["details"]] == [field]
     assert TOKEN not in reply.text
+
+
+def test_a_picture_that_is_not_among_the_services(api: Api) -> None:
+    (detail,) = api.start({**NATIVE, "background": {"image": "moon"}}).json()["details"]
+    assert detail["field"] == "payload.background.image"
+    assert detail["message"] == "is not among the pictures of this service: it has beach, office"
 
 
 @pytest.mark.parametrize("cmd", ["snapshot", "rtmp", "whip", "update", "Record", "", None])

@@ -6,12 +6,12 @@ import av
 import numpy as np
 import pytest
 
-from recorders.native.compositor import BACKGROUND, Compositor, fitted, planes_of
+from recorders.native.compositor import Compositor, fitted
 from recorders.native.layout import Cell, Seat, arrange
+from recorders.native.planes import BLACK, Colour, colour_of, plain_planes, planes_of
 from recorders.native.tile import named_tile
 
 RED, GREEN, BLUE = (63, 102, 240), (173, 42, 26), (32, 240, 118)  # BT.709, limited range
-Colour = tuple[int, int, int]
 
 
 def picture(colour: Colour, width: int = 320, height: int = 180, fmt: str = "yuv420p") -> av.VideoFrame:
@@ -44,11 +44,11 @@ def test_colours_in_their_cells_letterboxed() -> None:
     assert compositor.compose()
     assert close(at(compositor, 160, 180), RED)
     assert close(at(compositor, 480, 180), GREEN)
-    assert at(compositor, 160, 20) == BACKGROUND  # 320x180 in a cell of 320x360: bars above and below
-    assert at(compositor, 160, 340) == BACKGROUND
+    assert at(compositor, 160, 20) == BLACK  # 320x180 in a cell of 320x360: bars above and below
+    assert at(compositor, 160, 340) == BLACK
     assert close(at(compositor, 160, 91), RED)
     assert close(at(compositor, 480, 20), GREEN)  # 202x360: bars left and right
-    assert at(compositor, 330, 180) == BACKGROUND
+    assert at(compositor, 330, 180) == BLACK
 
 
 def test_only_what_changed_is_drawn() -> None:
@@ -75,7 +75,7 @@ def test_a_new_size_leaves_no_edges_of_the_old() -> None:
     compositor.compose()
     compositor.show("u0", picture(GREEN, 360, 360))
     compositor.compose()
-    assert at(compositor, 10, 180) == BACKGROUND
+    assert at(compositor, 10, 180) == BLACK
     assert close(at(compositor, 320, 180), GREEN)
 
 
@@ -89,13 +89,13 @@ def test_relayout_shows_the_last_picture_at_once_and_clears_the_rest() -> None:
     compositor.arrange(grid(4)[:3])
     compositor.compose()
     assert compositor.drawn_cells == drawn  # three stay, one is cleared
-    assert at(compositor, 480, 270) == BACKGROUND
+    assert at(compositor, 480, 270) == BLACK
     compositor.arrange(grid(1))
     compositor.compose()
     assert close(at(compositor, 600, 340), RED)
     compositor.arrange(())
     compositor.compose()
-    assert at(compositor, 320, 180) == BACKGROUND
+    assert at(compositor, 320, 180) == BLACK
 
 
 def test_higher_cells_cover_lower_ones_whoever_moves() -> None:
@@ -120,16 +120,16 @@ def test_higher_cells_cover_lower_ones_whoever_moves() -> None:
 
 def test_without_a_picture_a_named_tile() -> None:
     compositor = Compositor(640, 360)
-    compositor.arrange((Cell("u0", "ann", 0, 0, 320, 360), Cell(None, "bob", 320, 0, 320, 360)))
+    compositor.arrange((Cell("u0", "ann", 0, 0, 320, 360), Cell("u1", "bob", 320, 0, 320, 360)))
     compositor.compose()
     luma = planes_of(compositor.canvas)[0]
     paper = named_tile("ann", 320, 360)[0][5, 5]
-    assert paper != BACKGROUND[0]
+    assert paper != BLACK[0]
     for x in (0, 320):
         assert luma[5, x + 5] == paper
         assert luma[150:210, x + 60 : x + 260].max() > 180  # letters in the middle
         assert (luma[5:100, x + 5 : x + 315] == paper).all()
-        assert (luma[:, x] == BACKGROUND[0]).all()  # tiles side by side have an edge
+        assert (luma[:, x] == BLACK[0]).all()  # tiles side by side have an edge
     compositor.show("u0", picture(RED))
     compositor.compose()
     compositor.show("u0", None)
@@ -177,3 +177,59 @@ def test_full_range_rgb_and_other_matrices_come_out_right() -> None:
 )
 def test_fitted(source: tuple[int, int], cell: tuple[int, int], size: tuple[int, int]) -> None:
     assert fitted(*source, *cell) == size
+
+
+def test_behind_everything_is_the_background() -> None:
+    colour = colour_of("#204060")
+    compositor = Compositor(640, 360, plain_planes(colour, 640, 360))
+    assert at(compositor, 320, 180) == colour
+    compositor.arrange(grid(2))
+    compositor.show("u0", picture(RED))
+    compositor.compose()
+    assert at(compositor, 160, 20) == colour, "beside a picture"
+    assert at(compositor, 320, 180) == colour, "around a tile"
+    assert close(at(compositor, 160, 180), RED)
+    compositor.arrange(())
+    compositor.compose()
+    assert at(compositor, 160, 180) == colour
+
+
+def test_labels_are_on_pictures_and_are_drawn_once() -> None:
+    plain, labelled = Compositor(640, 360), Compositor(640, 360, labels=True)
+    for compositor in (plain, labelled):
+        compositor.arrange(grid(2))
+        for _ in range(3):  # again and again: what shines through must not grow darker
+            compositor.show("u0", picture(RED))
+            compositor.show("u1", None)
+            compositor.compose()
+    differs = planes_of(plain.canvas)[0] != planes_of(labelled.canvas)[0]
+    rows, columns = np.nonzero(differs)
+    assert rows.size > 200
+    assert rows.min() > 180
+    assert rows.max() < 270  # the picture ends there
+    assert columns.max() < 320, "a tile has its name"
+    luma = planes_of(labelled.canvas)[0][differs]
+    assert luma.max() > 200
+    assert abs(int(luma.min()) - (RED[0] + 16) // 2) <= 1
+
+
+def test_a_label_does_not_darken_where_a_cell_below_is_drawn_again() -> None:
+    compositor = Compositor(640, 360, labels=True)
+    compositor.arrange((Cell("u0", "a", 0, 0, 640, 360), Cell("u1", "b", 160, 90, 320, 180, 1)))
+    compositor.show("u1", picture(BLUE))
+    canvases = []
+    for _ in range(3):
+        compositor.show("u0", picture(RED))
+        compositor.compose()
+        canvases.append(planes_of(compositor.canvas)[0].copy())
+    assert np.array_equal(canvases[0], canvases[2])
+
+
+def test_the_participants_own_picture_is_not_written_to() -> None:
+    compositor = Compositor(640, 360, labels=True)
+    compositor.arrange((Cell("u0", "a name", 0, 0, 640, 360),))
+    same = picture(RED, 640, 360)  # of the cell's size: nothing to scale
+    compositor.show("u0", same)
+    compositor.compose()
+    assert (planes_of(same)[0] == RED[0]).all()
+    assert (planes_of(compositor.canvas)[0] != RED[0]).any()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from itertools import combinations, pairwise
-from typing import Literal
 
 import pytest
 from hypothesis import given
@@ -13,7 +12,9 @@ from recorders.native.layout import Cell, Seat, arrange
 from recorders.spec import Layout, Region
 
 even = st.integers(1, 2048).map(lambda half: half * 2)
+large_even = st.integers(128, 1024).map(lambda half: half * 2)
 counts = st.integers(1, 32)
+CANVASES = [(1280, 720), (1920, 1080), (640, 360), (640, 480), (720, 720), (720, 1280), (1080, 1920), (480, 640)]
 
 
 def people(n: int) -> list[Seat]:
@@ -45,11 +46,91 @@ def test_any_number_on_any_canvas(layout: Layout, n: int, width: int, height: in
         assert [cell.uid for cell in cells] == [f"u{i}" for i in range(n)]
 
 
+def best_shown(n: int, width: int, height: int, aspect: float) -> float:
+    """How wide pictures of that aspect can be in any grid of n equal cells, whatever it leaves over."""
+    return max(min(width / columns, height / -(-n // columns) * aspect) for columns in range(1, n + 1))
+
+
+@given(n=counts, canvas=st.sampled_from(CANVASES) | st.tuples(large_even, large_even), tall=st.none() | st.booleans())
+def test_flat_cells_are_equal_and_the_largest_there_are(n: int, canvas: tuple[int, int], tall: bool | None) -> None:
+    width, height = canvas
+    cells = arrange("flat", people(n), width, height, tall=tall)
+    assert_sound(cells, width, height)
+    assert not any(a.overlaps(b) for a, b in combinations(cells, 2))
+    assert [cell.uid for cell in cells] == [f"u{i}" for i in range(n)]
+    assert len({(cell.width, cell.height) for cell in cells}) == 1
+    aspect = 9 / 16 if (height > width if tall is None else tall) else 16 / 9
+    columns, rows = shape(cells)
+    shown = min(width / columns, height / rows * aspect)
+    assert shown >= 0.95 * best_shown(n, width, height, aspect) - 1e-9
+    assert columns * rows - n < columns, "a row of nothing but holes"
+    cell = cells[0]
+    assert width - columns * cell.width < 2 * columns, "pixels are left over that cells could have"
+    assert height - rows * cell.height < 2 * rows
+
+
+@given(n=st.integers(2, 32), canvas=st.sampled_from(CANVASES) | st.tuples(large_even, large_even))
+def test_in_spotlight_one_is_large_and_the_others_are_alike(n: int, canvas: tuple[int, int]) -> None:
+    large, *small = arrange("spotlight", people(n), *canvas)
+    assert_sound((large, *small), *canvas)
+    assert not any(a.overlaps(b) for a, b in combinations((large, *small), 2))
+    assert [cell.uid for cell in small] == [f"u{i}" for i in range(1, n)]
+    assert len({(cell.width, cell.height) for cell in small}) == 1
+    assert large.width * large.height >= 0.7 * canvas[0] * canvas[1]
+    assert small[0].width * small[0].height < large.width * large.height / 2
+
+
+@pytest.mark.parametrize(
+    ("canvas", "tall", "grids"),
+    [
+        ((720, 720), None, [(1, 1), (1, 2), (1, 3), (2, 2)]),
+        ((640, 480), None, [(1, 1), (1, 2), (2, 2), (2, 2)]),
+        ((848, 480), None, [(1, 1), (2, 1), (2, 2), (2, 2)]),
+        ((720, 1280), False, [(1, 1), (1, 2), (1, 3), (1, 4)]),  # webcams in a portrait recording
+        ((1280, 720), True, [(1, 1), (2, 1), (3, 1), (4, 1)]),  # phones in a landscape one
+    ],
+)
+def test_flat_is_as_the_pictures_are(canvas: tuple[int, int], tall: bool | None, grids: list[tuple[int, int]]) -> None:
+    assert [shape(arrange("flat", people(n), *canvas, tall=tall)) for n in range(1, 5)] == grids
+
+
+def test_the_strip_is_where_the_large_picture_stays_largest() -> None:
+    assert arrange("spotlight", people(2), 720, 720)[0] == Cell("u0", "user 0", 0, 0, 720, 540)
+    assert arrange("spotlight", people(2), 720, 1280, tall=False)[0] == Cell("u0", "user 0", 0, 0, 720, 960)
+    assert arrange("spotlight", people(2), 1280, 720, tall=True)[0] == Cell("u0", "user 0", 0, 0, 960, 720)
+
+
+def test_in_spotlight_a_screen_goes_before_a_speaker_and_a_speaker_before_the_order() -> None:
+    seats = [Seat("1", "ann"), Seat("2", "bob"), Seat("3", "cat")]
+
+    def uids(*more: Seat, large: str | None) -> list[str]:
+        return [cell.uid for cell in arrange("spotlight", [*seats, *more], 1280, 720, users=("bob",), large=large)]
+
+    assert uids(large=None) == ["2", "1", "3"]
+    assert uids(large="3") == ["3", "2", "1"]
+    assert uids(large="gone") == ["2", "1", "3"]
+    assert uids(Seat("4", "cat-screen"), large="1") == ["4", "2", "1", "3"]
+
+
+def test_a_screen_is_next_to_who_shares_it() -> None:
+    seats = [Seat("a-screen", "a-screen"), Seat("c", "c"), Seat("b", "b"), Seat("a", "a"), Seat("-screen", "-screen")]
+    cells = arrange("flat", seats, 1280, 720, users=("b", "a", "c"))
+    assert [cell.uid for cell in cells] == ["b", "a-screen", "a", "c", "-screen"]
+    assert [set(seat.sharers) for seat in seats] == [{"a"}, set(), set(), set(), set()]
+
+
+def test_regions_tell_a_screen_from_a_camera() -> None:
+    seats = [Seat("7/screen", "ann"), Seat("7", "ann"), Seat("8-screen-2", "ben (screen 2)")]
+    regions = [Region(uid, 0, 0, 64, 64) for uid in ("ann", "ann-screen", "7-screen", "ben", "8-screen", "ben-screen")]
+    cells = arrange("customized", seats, 64, 64, regions=regions)
+    assert [cell.uid for cell in cells] == ["7", "7/screen", "7/screen", "8-screen-2", "8-screen-2"]
+
+
 @pytest.mark.parametrize(
     ("n", "grid"),
     [
         (1, (1, 1)), (2, (2, 1)), (3, (2, 2)), (4, (2, 2)), (5, (3, 2)), (6, (3, 2)), (7, (3, 3)), (9, (3, 3)),
-        (12, (4, 3)), (16, (4, 4)), (20, (5, 4)), (21, (6, 4)), (24, (6, 4)), (30, (6, 5)), (32, (6, 6)),
+        (12, (4, 3)), (16, (4, 4)), (20, (5, 4)), (21, (5, 5)), (25, (5, 5)), (30, (6, 5)), (32, (6, 6)),
     ],
 )  # fmt: skip
 def test_flat_grids(n: int, grid: tuple[int, int]) -> None:
@@ -118,12 +199,11 @@ def test_customized_is_inside_and_ordered(regions: list[Region]) -> None:
     assert [cell.z for cell in cells] == sorted(cell.z for cell in cells)
 
 
-@pytest.mark.parametrize(("users", "tiles"), [((), 1), (("ann", "gone"), 1), (("ann",), 0)])
-def test_customized_names_who_is_missing(users: tuple[str, ...], tiles: Literal[0, 1]) -> None:
-    regions = [Region("ann", 0, 0, 640, 360), Region("gone", 640, 0, 640, 360)]
+@pytest.mark.parametrize("users", [(), ("ann", "gone"), ("ann",)])
+def test_customized_has_no_cell_for_who_is_missing(users: tuple[str, ...]) -> None:
+    regions = [Region("ann", 0, 0, 640, 360), Region("gone", 0, 0, 640, 360, 1)]
     cells = arrange("customized", [Seat("1", "ann")], 1280, 720, users=users, regions=regions)
-    assert cells[0].uid == "1"
-    assert [cell.name for cell in cells if cell.uid is None] == ["gone"] * tiles
+    assert cells == (Cell("1", "ann", 0, 0, 640, 360),)
 
 
 @pytest.mark.parametrize("layout", ["flat", "spotlight", "customized"])

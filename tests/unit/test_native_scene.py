@@ -7,10 +7,11 @@ import time
 import av
 import numpy as np
 
-from recorders.native.compositor import planes_of
+from recorders.native.planes import planes_of
 from recorders.native.scene import Picture, Sound
+from recorders.native.speaker import Speakers
 from recorders.native.stage import Stage
-from recorders.spec import AudioSpec, ChannelSpec, VideoSpec
+from recorders.spec import AudioSpec, ChannelSpec, Layout, VideoSpec
 
 DELAY = 0.3
 GREY = 200
@@ -19,17 +20,20 @@ GREY = 200
 class Scene:
     """A stage of two and its picture; moments are seconds after `zero`."""
 
-    def __init__(self, *users: str) -> None:
+    def __init__(self, *users: str, layout: Layout = "flat") -> None:
         self.zero = time.monotonic() - 10  # in the past: nothing is held back as not captured yet
         self.stage = Stage(users, lambda uid: None)
-        subject = ChannelSpec("app", "demo", 1, "secret-token", users)
-        self.picture = Picture(self.stage, subject, VideoSpec(320, 180, 30), delay=DELAY, absent_after=1.0)
+        subject = ChannelSpec("app", "demo", 1, "secret-token", users, layout)
+        self.speakers = Speakers()
+        self.picture = Picture(
+            self.stage, subject, VideoSpec(320, 180, 30), delay=DELAY, absent_after=1.0, speakers=self.speakers
+        )
 
     def luma(self, seconds: float, x: int, y: int = 90) -> int:
         return int(planes_of(self.picture.at(self.zero + seconds))[0][y, x])
 
-    def send(self, uid: str, seconds: float, luma: int = GREY) -> None:
-        frame = av.VideoFrame(320, 180, "yuv420p")
+    def send(self, uid: str, seconds: float, luma: int = GREY, size: tuple[int, int] = (320, 180)) -> None:
+        frame = av.VideoFrame(*size, "yuv420p")
         frame.colorspace, frame.color_range = 1, 1
         for plane, value in zip(planes_of(frame), (luma, 128, 128), strict=True):
             plane[:] = value
@@ -113,3 +117,111 @@ def test_media_of_the_far_future_is_dropped() -> None:
     scene.send("a", 11.0)
     assert scene.luma(11.4, 5) == GREY
     assert scene.stage.counters()["frames_dropped"] == 1
+
+
+def test_who_comes_has_a_place_from_its_first_picture_on_or_after_a_while() -> None:
+    scene = Scene()
+    scene.stage.joined("a")  # at 10 s
+    scene.send("a", 10.05, 150)
+    scene.stage.joined("b")
+    assert scene.luma(10.4, 5) == 150
+    assert scene.luma(10.4, 315) == 150, "alone"
+    assert scene.luma(10.75, 315) == 150
+    tile = scene.luma(10.9, 315)
+    assert tile not in (16, 150)
+    assert scene.luma(10.9, 5) == 150
+    scene.send("b", 10.8, 80)
+    assert scene.luma(11.15, 315) == 80
+
+
+def test_a_camera_that_is_off_from_the_start_is_a_tile_at_once() -> None:
+    scene = Scene()
+    scene.stage.joined("a")
+    scene.stage.muted("a", "video", True)
+    assert scene.luma(10.32, 5) > 16
+    scene.stage.muted("a", "video", False)
+    assert scene.luma(10.4, 5) > 16, "once it has its place it keeps it"
+
+
+def test_a_session_that_takes_the_place_of_another_is_not_seen() -> None:
+    scene = Scene()
+    scene.stage.joined("a")
+    scene.luma(11.0, 5)
+    scene.send("a", 11.0)
+    assert scene.luma(11.4, 5) == GREY
+    scene.stage.left("a")
+    scene.stage.joined("a")
+    for i in range(10):
+        assert scene.luma(11.5 + i / 30, 5) == GREY
+    scene.send("a", 11.7, 80)
+    assert scene.luma(12.1, 5) == 80
+
+
+def test_a_picture_from_before_the_camera_went_off_does_not_come_back() -> None:
+    scene = Scene()
+    scene.stage.joined("a")
+    scene.luma(11.0, 5)
+    tile = scene.luma(11.1, 5)
+    scene.send("a", 11.0)
+    assert scene.luma(11.4, 5) == GREY
+    scene.stage.muted("a", "video", True)
+    scene.stage.muted("a", "video", False)
+    scene.stage.muted("a", "video", True)
+    assert scene.luma(11.5, 5) == tile
+    scene.stage.muted("a", "video", False)
+    assert scene.luma(11.55, 5) == tile
+    scene.send("a", 11.3, 80)
+    assert scene.luma(11.65, 5) == 80
+
+
+def test_a_screen_may_stand_still_and_is_no_tile_when_it_is_off() -> None:
+    scene = Scene(layout="spotlight")
+    for uid in ("a", "a-screen"):
+        scene.stage.joined(uid)
+    scene.send("a", 10.0, 150)
+    assert scene.luma(11.0, 5) == 150, "a screen that has not begun has no place"
+    scene.send("a-screen", 11.0, 80)
+    assert scene.luma(11.4, 5) == 80
+    assert scene.picture.alive
+    assert scene.luma(13.0, 5) == 80
+    assert not scene.picture.alive, "a still is nobody"
+    scene.stage.muted("a-screen", "video", True)
+    assert scene.luma(13.1, 5) not in (80, 16)
+    scene.stage.muted("a-screen", "video", False)
+    scene.send("a-screen", 12.9, 100)
+    assert scene.luma(13.3, 5) == 100
+
+
+def test_who_speaks_is_large() -> None:
+    scene = Scene("a", "b", layout="spotlight")
+    sound = Sound(scene.stage, AudioSpec(), zero=scene.zero, start=0, delay=DELAY, speakers=scene.speakers)
+    scene.stage.joined("a")
+    scene.stage.joined("b")
+    for i in range(100):
+        frame = av.AudioFrame.from_ndarray(np.full((1, 960), 3000, np.int16), "s16", "mono")
+        frame.sample_rate = 48000
+        scene.stage.audio("b", frame, scene.zero + 10.5 + i * 0.02)
+    seen = []
+    for i in range(75):
+        t = 10.4 + i / 30
+        scene.send("a", t - DELAY - 0.01, 150)
+        scene.send("b", t - DELAY - 0.01, 80)
+        sound.until(round(t * 48000))
+        seen.append(scene.luma(t, 5))
+    change = seen.index(80)
+    assert seen == [150] * change + [80] * (75 - change)
+    assert 0.8 <= 10.4 + change / 30 - (10.5 + DELAY) <= 1.1
+
+
+def test_phones_are_stacked_as_phones() -> None:
+    scene = Scene()
+    scene.stage.joined("a")
+    scene.stage.joined("b")
+    scene.stage.joined("c")
+    for uid, luma in (("a", 60), ("b", 120), ("c", 180)):
+        scene.send(uid, 10.0, luma, size=(180, 320))
+    assert [scene.luma(10.4, x) for x in (53, 160, 266)] == [60, 120, 180], "three in a row, not two and one"
+    for uid, luma in (("a", 60), ("b", 120), ("c", 180)):
+        scene.send(uid, 10.2, luma)
+    assert [scene.luma(10.6, x, 45) for x in (80, 240)] == [60, 120]
+    assert scene.luma(10.6, 80, 135) == 180

@@ -53,6 +53,63 @@ def test_who_comes_back_takes_its_old_place(stage: Stage) -> None:
     assert names(stage) == ["ann", "bob", "cat"]
 
 
+@pytest.mark.parametrize(("uid", "name"), [("1", "ann"), ("4", "ann"), ("1", "anna")])
+def test_who_is_back_at_once_has_never_been_away(stage: Stage, uid: str, name: str) -> None:
+    """As when a publisher's new session takes the place of its old one."""
+    stage.joined("1", "ann")
+    stage.joined("2", "bob")
+    stage.advance(FOREVER)
+    before = stage.roster[0]
+    before.picture, before.seated = av.VideoFrame(2, 2, "yuv420p"), True
+    stage.left("1")
+    between = time.monotonic()
+    time.sleep(0.001)
+    stage.joined(uid, name)
+    stage.advance(between)
+    assert stage.roster[0] is before, "still there, for it will be back"
+    stage.advance(FOREVER)
+    after = stage.roster[0]
+    assert after is not before
+    assert (after.picture, after.seated) == (before.picture, True)
+    assert names(stage) == [name, "bob"]
+    assert [one.uid for one in stage.listening()] == ["2", uid]
+    stage.left(uid)
+    stage.advance(FOREVER)
+    assert names(stage) == ["bob"]
+
+
+def test_another_of_the_same_name_takes_no_place_of_somebody_who_stays(stage: Stage) -> None:
+    stage.joined("1", "guest")
+    stage.joined("2", "guest")
+    stage.advance(FOREVER)
+    assert [one.uid for one in stage.roster] == ["1", "2"]
+    stage.joined("3", "guest")
+    stage.left("2")
+    stage.advance(FOREVER)
+    assert [one.uid for one in stage.roster] == ["1", "3"]
+
+
+def test_a_screen_that_ends_is_not_taken_for_its_sharer(stage: Stage) -> None:
+    stage.joined("7/screen", "ann")
+    stage.advance(FOREVER)
+    stage.left("7/screen")
+    between = time.monotonic()
+    time.sleep(0.001)
+    stage.joined("7", "ann")
+    stage.advance(between)
+    assert stage.roster == []
+    stage.advance(FOREVER)
+    assert [one.uid for one in stage.roster] == ["7"]
+
+
+def test_who_shares_a_screen_brings_it_along() -> None:
+    stage = Stage(("ann",), lambda uid: None)
+    for uid in ("ann", "ann-screen", "ben-screen", "ben"):
+        stage.joined(uid)
+    stage.advance(FOREVER)
+    assert names(stage) == ["ann", "ann-screen"]
+
+
 def test_users_are_matched_by_uid_or_name() -> None:
     stage = Stage(("ann", "7"), lambda uid: None)
     stage.joined("1", "ann")

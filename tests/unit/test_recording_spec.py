@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from egress_ray.api.limits import PLACEHOLDERS
+from egress_ray.api.models import RecordPayload
 from egress_ray.recording.spec import expand, to_spec
 from egress_ray.tasks import State, Task
-from recorders.spec import AudioSpec, ChannelSpec, Limits, PageSpec, Region, VideoSpec
+from recorders.spec import AudioSpec, Background, ChannelSpec, Limits, PageSpec, Region, VideoSpec
 
 MEDIA = {
     "filename_pattern": "{date}/{channel}-{user}",
@@ -44,6 +45,23 @@ def test_a_channel() -> None:
     assert spec.prefix == "20260131/room_1-all"
     assert (spec.video, spec.audio) == (VideoSpec(640, 360, 15, 300), AudioSpec(44100, 1, 64))
     assert "a-secret-token" not in repr(spec)
+
+
+def test_what_a_picture_looks_like() -> None:
+    def asked_for(**more: Any) -> ChannelSpec:
+        payload = RecordPayload.model_validate({"layout": "spotlight", "channel": "room", "workerUid": 1, **more})
+        stored = payload.model_dump(mode="json", exclude_none=True)  # as `egress_ray.api.tasks` does
+        subject = to_spec(task(**stored), "a-secret-token", 1, Path("/d"), Limits()).subject
+        assert isinstance(subject, ChannelSpec)
+        return subject
+
+    plain = asked_for()
+    assert (plain.spotlight, plain.background, plain.labels) == ("order", Background("#000000", None), False)
+    background = {"color": "#102030", "image": "office"}
+    asked = asked_for(spotlight={"by": "speaker"}, background=background, labels=True)
+    assert (asked.spotlight, asked.background, asked.labels) == ("speaker", Background("#102030", "office"), True)
+    assert asked_for(background={}).background == Background()
+    assert asked_for(background={"image": "office"}).background == Background("#000000", "office")
 
 
 def test_a_page() -> None:

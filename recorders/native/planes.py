@@ -1,0 +1,39 @@
+"""YUV420P planes as arrays, and colours as what stands in them."""
+
+from __future__ import annotations
+
+import av
+import numpy as np
+import numpy.typing as npt
+
+Plane = npt.NDArray[np.uint8]
+Planes = tuple[Plane, Plane, Plane]
+Colour = tuple[int, int, int]  # Y, Cb, Cr
+
+BLACK: Colour = (16, 128, 128)
+
+
+def planes_of(frame: av.VideoFrame) -> Planes:
+    """Views, writable where the frame is, of a YUV420P frame's planes, without their padding."""
+    y, u, v = (
+        np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[: plane.height, : plane.width]
+        for plane in frame.planes
+    )
+    return y, u, v
+
+
+def plain_planes(colour: Colour, width: int, height: int) -> Planes:
+    """Planes of even size, all of one colour."""
+    y, u, v = colour
+    return (
+        np.full((height, width), y, np.uint8),
+        np.full((height // 2, width // 2), u, np.uint8),
+        np.full((height // 2, width // 2), v, np.uint8),
+    )
+
+
+def colour_of(text: str) -> Colour:
+    """#rrggbb as BT.709 in limited range, which the canvas is in."""
+    red, green, blue = (int(text[i : i + 2], 16) / 255 for i in (1, 3, 5))
+    y = 0.2126 * red + 0.7152 * green + 0.0722 * blue
+    return round(16 + 219 * y), round(128 + 224 * (blue - y) / 1.8556), round(128 + 224 * (red - y) / 1.5748)
