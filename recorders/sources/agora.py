@@ -18,6 +18,7 @@ from recorders.errors import Lost, RecorderError, Refused, Unreachable
 from recorders.sources.agora_session import Session
 from recorders.sources.base import Kind, Sink
 from recorders.sources.decoded import sound, upright
+from recorders.sources.sound_clock import SoundClock
 from recorders.spec import ChannelSpec
 
 log = logging.getLogger(__name__)
@@ -43,7 +44,7 @@ _REFUSALS = {
 class AgoraSource:
     """A `Source`; used once, and once in a process: the SDK's service is one of a kind.
 
-    Media comes decoded and in step, as the SDK plays it out: its times are those of its arrival.
+    Media comes decoded and in step, as the SDK plays it out: its times are those of its arrival, smoothed for sound.
     """
 
     def __init__(self, spec: ChannelSpec, config: AgoraConfig) -> None:
@@ -56,6 +57,7 @@ class AgoraSource:
         self._lock = threading.Lock()
         self._present: set[str] = set()
         self._subscribed: set[str] = set()
+        self._clocks: dict[str, SoundClock] = {}
         self._joined = False
         self._away_since: float | None = None
         self._failure: RecorderError | None = None
@@ -149,6 +151,7 @@ class AgoraSource:
             sink.joined(uid)
         with self._lock:
             self._present.add(uid)
+            self._clocks[uid] = SoundClock()
         self._wake()
 
     def on_user_left(self, connection: Any, uid: str, reason: int) -> None:
@@ -156,6 +159,7 @@ class AgoraSource:
         with self._lock:
             self._present.discard(uid)
             self._subscribed.discard(uid)
+            self._clocks.pop(uid, None)
         if (sink := self._sink) is not None:
             sink.left(uid)
 
@@ -189,17 +193,27 @@ class AgoraSource:
         self, user: Any, channel: str, uid: str, frame: Any, vad_state: int = 0, vad_bytes: Any = None
     ) -> int:
         """10 ms of a user's sound."""
-        if (sink := self._sink) is not None:
-            begun = time.monotonic() - frame.samples_per_channel / frame.samples_per_sec
-            try:
-                sink.audio(uid, sound(frame.buffer, frame.samples_per_sec, frame.channels), begun)
-            except ValueError:
-                sink.count("frames_dropped")
+        sink, now = self._sink, time.monotonic()
+        if sink is None:
+            return _DELIVERED
+        try:
+            heard = sound(frame.buffer, frame.samples_per_sec, frame.channels)
+        except ValueError:
+            sink.count("frames_dropped")
+            return _DELIVERED
+        with self._lock:
+            clock = self._clocks.get(uid)
+            begun = clock.begin(heard.samples / heard.sample_rate, now) if clock is not None else now
+        sink.audio(uid, heard, begun)
         return _DELIVERED
 
     def _switched(self, uid: str, kind: Kind, reason: int) -> None:
         if (sink := self._sink) is not None and reason in (_REMOTE_MUTED, _REMOTE_UNMUTED):
             sink.muted(uid, kind, reason == _REMOTE_MUTED)
+            with self._lock:
+                clock = self._clocks.get(uid)
+                if kind == "audio" and clock is not None:
+                    clock.pause()
 
     def _fail(self, failure: RecorderError) -> None:
         with self._lock:

@@ -33,8 +33,8 @@ def upright(width: int, height: int, planes: Sequence[tuple[Bytes, int]], clockw
 def sound(data: Bytes, rate: int, channels: int) -> av.AudioFrame:
     """Interleaved 16-bit PCM as a frame. Raises ValueError when it is not whole samples of 1 or 2 channels."""
     pcm = np.frombuffer(data, np.int16)
-    if channels not in (1, 2) or not len(pcm) or len(pcm) % channels:
-        raise ValueError(f"{len(pcm)} samples of {channels} channels")
+    if channels not in (1, 2) or not len(pcm) or len(pcm) % channels or rate <= 0:
+        raise ValueError(f"{len(pcm)} samples of {channels} channels at {rate} Hz")
     frame = av.AudioFrame.from_ndarray(pcm.reshape(1, -1), "s16", "mono" if channels == 1 else "stereo")
     frame.sample_rate = rate
     return frame

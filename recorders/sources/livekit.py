@@ -38,7 +38,8 @@ _REFUSALS = {
 class LiveKitSource:
     """A `Source`; used once. A participant's uid is its identity, its name the display name.
 
-    Media comes decoded and in step, as the library plays it out: its times are those of its arrival.
+    Media comes decoded and in step, as the library plays it out: its times are those of its arrival, smoothed for
+    sound.
     """
 
     def __init__(self, spec: ChannelSpec, config: LiveKitConfig) -> None:

@@ -17,6 +17,7 @@ from livekit import rtc
 from recorders.errors import Lost, RecorderError, Refused
 from recorders.sources.base import Kind, Sink
 from recorders.sources.decoded import sound, upright
+from recorders.sources.sound_clock import SoundClock
 from recorders.spec import ChannelSpec
 
 log = logging.getLogger(__name__)
@@ -165,9 +166,10 @@ class Members:
             stream = rtc.VideoStream(track, capacity=_PICTURES, format=rtc.VideoBufferType.I420)
         else:
             stream = rtc.AudioStream(track, capacity=_SOUNDS, sample_rate=_RATE, num_channels=_CHANNELS)
+        clock = SoundClock()
         try:
             async for event in stream:
-                self._deliver(uid, event)
+                self._deliver(uid, event, clock)
         finally:
             try:
                 async with asyncio.timeout(_CLOSE_S):
@@ -175,15 +177,14 @@ class Members:
             except Exception as error:
                 log.warning("The %s of %s did not close cleanly: %s", kind, uid, type(error).__name__)
 
-    def _deliver(self, uid: str, event: rtc.VideoFrameEvent | rtc.AudioFrameEvent) -> None:
+    def _deliver(self, uid: str, event: rtc.VideoFrameEvent | rtc.AudioFrameEvent, clock: SoundClock) -> None:
         now = time.monotonic()
         try:
             if isinstance(event, rtc.VideoFrameEvent):
                 self._sink.video(uid, picture_of(event), now)
             else:
-                frame = event.frame
-                begun = now - frame.samples_per_channel / frame.sample_rate
-                self._sink.audio(uid, sound(frame.data, frame.sample_rate, frame.num_channels), begun)
+                heard = sound(event.frame.data, event.frame.sample_rate, event.frame.num_channels)
+                self._sink.audio(uid, heard, clock.begin(heard.samples / heard.sample_rate, now))
         except ValueError:
             self._sink.count("frames_dropped")
 

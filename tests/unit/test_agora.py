@@ -9,7 +9,6 @@ import asyncio
 import importlib
 import shutil
 import ssl
-import sys
 import tempfile
 import threading
 import time
@@ -26,60 +25,19 @@ from recorders.native.compositor import planes_of
 from recorders.sources import agora
 from recorders.sources.agora import AgoraSource
 from recorders.spec import ChannelSpec
+from tests.unit.agora_sdk import Sdk, with_agora_sdk
 from tests.unit.told import Told
 
 TOKEN = "007-a-token-to-look-for"
-Play = Callable[[Any, "Sdk"], None]
-
-
-class Sdk:
-    """The fake package, as the source has imported it."""
-
-    def __init__(self) -> None:
-        self.base: Any = importlib.import_module("agora.rtc.agora_base")
-        self.service: Any = importlib.import_module("agora.rtc.agora_service")
-        self.ended = threading.Event()  # the source has
-
-    def call(self, callback: Callable[..., Any], *args: Any) -> Any:
-        return self.service.on_sdk_thread(callback, *args)
-
-    def picture(self, rotation: int = 0, **changed: Any) -> Any:
-        """64 x 48, its left half darker, its rows padded."""
-        luma = np.full((48, 80), 200, np.uint8)
-        luma[:, :32] = 50
-        chroma = np.full((24, 40), 120, np.uint8).tobytes()
-        frame = self.base.VideoFrame(
-            width=64, height=48, y_stride=80, u_stride=40, v_stride=40, rotation=rotation,
-            y_buffer=luma.tobytes(), u_buffer=chroma, v_buffer=chroma,
-        )  # fmt: skip
-        for name, value in changed.items():
-            setattr(frame, name, value)
-        return frame
-
-    def sound(self, value: int) -> Any:
-        """10 ms of stereo."""
-        zero = dict.fromkeys(
-            ("type", "render_time_ms", "avsync_type", "presentation_ms", "audio_track_number", "rtp_timestamp",
-             "far_field_flag", "rms", "voice_prob", "music_prob", "pitch"), 0,
-        )  # fmt: skip
-        pcm = bytearray(np.full(960, value, np.int16).tobytes())
-        return self.base.AudioFrame(
-            samples_per_channel=480, bytes_per_sample=2, channels=2, samples_per_sec=48000, buffer=pcm, **zero
-        )
+Play = Callable[[Any, Sdk], None]
 
 
 @pytest.fixture
 def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The fake SDK with its native library; the folder that is on the import path."""
-    folder = tmp_path / "site"
-    shutil.copytree(Path(__file__).parent / "agora_fake", folder, ignore=shutil.ignore_patterns("__pycache__"))
-    (folder / "agora" / "agora_sdk").mkdir()
-    (folder / "agora" / "agora_sdk" / "libagora_rtc_sdk.so").touch()
-    monkeypatch.syspath_prepend(str(folder))
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    yield folder
-    for name in [name for name in sys.modules if name == "agora" or name.startswith("agora.")]:
-        del sys.modules[name]
+    with with_agora_sdk(tmp_path / "site"):
+        yield tmp_path / "site"
 
 
 def source(users: tuple[str, ...] = (), app_id: str = "app", **config: Any) -> AgoraSource:
@@ -146,9 +104,9 @@ def test_users_come_send_mute_and_go(installed: Path) -> None:
             sdk.call(connection.observer.on_user_joined, connection, uid)
         until(lambda: len(user.video) == 2)
         sdk.call(connection.video_observer.on_frame, "meeting", "7", sdk.picture())
-        told = sdk.call(
-            connection.audio_observer.on_playback_audio_frame_before_mixing, user, "meeting", "7", sdk.sound(5), 0, None
-        )
+        deliver = connection.audio_observer.on_playback_audio_frame_before_mixing
+        heard = sdk.sound(np.full(960, 5, np.int16))
+        told = sdk.call(deliver, user, "meeting", "7", heard, 0, None)
         assert told == 1
         changed = connection.user_observer
         for reason in (5, 6, 0):

@@ -66,6 +66,7 @@ def test_what_is_no_picture_or_sound() -> None:
         lambda: sound(b"\0\0" * 3, 48000, 2),
         lambda: sound(b"", 48000, 1),
         lambda: sound(b"\0\0" * 6, 48000, 3),
+        lambda: sound(b"\0\0" * 6, 0, 2),
     ):
         with pytest.raises(ValueError, match=r".+"):
             bad()
