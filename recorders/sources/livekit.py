@@ -52,8 +52,7 @@ class LiveKitSource:
         try:
             library, members = await asyncio.to_thread(_load)
         except (ImportError, OSError) as error:
-            message = f"LiveKit's library cannot be loaded on this node ({error}): install egress-ray[livekit] there."
-            raise InvalidSpec(message) from error
+            raise _missing(error) from error
         room: Any = library.Room()
         present = members.Members(self._spec, sink)
         present.listen(room)
@@ -85,6 +84,8 @@ class LiveKitSource:
                 await room.connect(config.url, token, options)
         except TimeoutError:
             raise Unreachable(f"LiveKit at {self._host} did not answer in {limit:g} s.") from None
+        except ImportError as error:  # its native part is loaded when it is first needed
+            raise _missing(error) from error
         except library.ConnectError as error:
             raise refusal(error.message, self._spec.channel, self._host) from None
 
@@ -123,6 +124,11 @@ def refusal(message: str, room: str, host: str) -> RecorderError:
     if status:
         return Unreachable(f"LiveKit at {host} answered with HTTP status {status}.")
     return Unreachable(f"LiveKit at {host} cannot be reached: {message.rpartition(': ')[2].rstrip('.')}.")
+
+
+def _missing(error: Exception) -> InvalidSpec:
+    fact = str(error).partition("\n")[0].rstrip(".")
+    return InvalidSpec(f"LiveKit's library cannot be loaded on this node ({fact}): install egress-ray[livekit] there.")
 
 
 class _Hush(logging.Filter):

@@ -70,15 +70,15 @@ def played(of: AgoraSource, sink: Told, play: Play | None, answer: int = 0) -> A
         sdk.service.ANSWER[0] = answer
         running = asyncio.create_task(of.run(sink))
         ended = asyncio.create_task(over.wait())
-        await asyncio.wait({running, ended}, return_when=asyncio.FIRST_COMPLETED, timeout=10)
+        await asyncio.wait({running, ended}, return_when=asyncio.FIRST_COMPLETED, timeout=30)
         ended.cancel()
         if not running.done():
             running.cancel()
-        await asyncio.wait({running}, timeout=10)
+        await asyncio.wait({running}, timeout=30)
         assert running.done()
         sdk.ended.set()
         for thread in threads:
-            await asyncio.to_thread(thread.join, 10)
+            await asyncio.to_thread(thread.join, 30)
         if broken:
             raise broken[0]
         if not running.cancelled():
@@ -89,7 +89,7 @@ def played(of: AgoraSource, sink: Told, play: Play | None, answer: int = 0) -> A
 
 
 def until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 5
+    end = time.monotonic() + 30
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.002)
@@ -265,7 +265,7 @@ def test_how_a_connection_ends(
 
     def play(connection: Any, sdk: Sdk) -> None:
         failure(connection, sdk)
-        assert sdk.ended.wait(10)
+        assert sdk.ended.wait(60)
 
     with pytest.raises(kind) as ended:
         played(source(), Told(), play)
@@ -276,18 +276,18 @@ def test_how_a_connection_ends(
 
 
 def test_a_connection_that_comes_back_goes_on(installed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(agora, "_RECONNECT_S", 0.3)
     sink = Told()
 
     def play(connection: Any, sdk: Sdk) -> None:
         sdk.call(connection.observer.on_reconnecting, connection, None, 2)
         sdk.call(connection.observer.on_reconnected, connection, None, 1)
-        time.sleep(0.4)
-        sdk.call(connection.observer.on_user_joined, connection, "7")
-        until(lambda: len(connection.local_user.video) == 1)
+        monkeypatch.setattr(agora, "_RECONNECT_S", 0.0)
+        for n, uid in enumerate(("7", "8")):  # and each wakes the source, which would give up
+            sdk.call(connection.observer.on_user_joined, connection, uid)
+            until(lambda n=n: len(connection.local_user.video) == n + 1)  # type: ignore[misc]
 
     played(source(), sink, play)
-    assert sink.calls == [("joined", "7", "7")]
+    assert sink.calls == [("joined", "7", "7"), ("joined", "8", "8")]
 
 
 def test_what_does_not_even_begin(installed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -295,8 +295,10 @@ def test_what_does_not_even_begin(installed: Path, monkeypatch: pytest.MonkeyPat
         played(source(), Told(), None, answer=-2)
     with pytest.raises(Refused, match=r"^Agora's SDK does not take app id unknown\.$"):
         played(source(app_id="unknown"), Told(), None)
-    with pytest.raises(Unreachable, match=r"^Agora's channel meeting was not joined in 0\.2 s\.$"):
-        played(source(connect_timeout_s=0.2), Told(), None)
+    # On a machine that is slow enough, the SDK is not even there by then.
+    late = r"^(Agora's channel meeting was not joined in|The Agora SDK did not start within) 0\.4 s\.$"
+    with pytest.raises(Unreachable, match=late):
+        played(source(connect_timeout_s=0.4), Told(), None)
 
 
 def test_an_sdk_that_is_not_there_is_one_clear_error(installed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -306,7 +308,7 @@ def test_an_sdk_that_is_not_there_is_one_clear_error(installed: Path, monkeypatc
         with pytest.raises(InvalidSpec) as missing:
             asyncio.run(source().run(Told()))
         sentence = str(missing.value)
-        assert "pip install agora-python-server-sdk" in sentence
+        assert "pip install 'egress-ray[agora]'" in sentence
         assert ssl._create_default_https_context is verifying, "certificates are verified still"
         return sentence.partition(":")[0]
 

@@ -37,7 +37,7 @@ def on_sdk_thread(callback: Callable[..., Any], *args: Any) -> Any:
 
     thread = threading.Thread(target=body, name="agora-callback")
     thread.start()
-    thread.join(10)
+    thread.join(60)
     ((returned, what),) = outcome
     if not returned:
         raise what
