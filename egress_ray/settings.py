@@ -170,15 +170,39 @@ class SecretSettings(_Section):
     )
 
 
+class TokenSettings(_Section):
+    """What access tokens are checked with; see "Access tokens" in the README."""
+
+    agora_certificates: dict[str, SecretStr] = Field(
+        default_factory=dict,
+        description="Per app id, its Agora certificate: {app id: certificate}. An app that has one needs AccessToken2 "
+        "tokens signed with it, on channels that we or Agora serve.",
+    )
+
+    def certificate(self, app_id: str) -> str | None:
+        """An app's certificate in clear, if it has one."""
+        found = self.agora_certificates.get(app_id)
+        return found.get_secret_value() if found is not None else None
+
+
 # Only the environment may give these: whatever is in the Serve config goes through Ray's control store.
-SECRETS: dict[str, Any] = {"secrets": {"key"}, "sources": {"janus": {"api_secret"}}}
+SECRETS: dict[str, Any] = {
+    "secrets": {"key"},
+    "tokens": {"agora_certificates"},
+    "sources": {"janus": {"api_secret"}, "livekit": {"api_key", "api_secret"}},
+}
 
 
 class Settings(BaseSettings):
     """The service's settings. Nested values are set as `EGRESS_LIMITS__ENQUEUED_S=60`."""
 
     model_config = SettingsConfigDict(
-        env_prefix="EGRESS_", env_nested_delimiter="__", frozen=True, extra="forbid", validate_default=True
+        env_prefix="EGRESS_",
+        env_nested_delimiter="__",
+        frozen=True,
+        extra="forbid",
+        validate_default=True,
+        hide_input_in_errors=True,  # it may be a secret
     )
 
     data_dir: str = Field("egress-data", description="Folder for the store, keys and recordings.")
@@ -194,6 +218,7 @@ class Settings(BaseSettings):
     retention: RetentionSettings = RetentionSettings()
     cost: CostSettings = CostSettings()
     secrets: SecretSettings = SecretSettings()
+    tokens: TokenSettings = TokenSettings()
     log: LogConfig = LogConfig()
     encoder: EncoderConfig = EncoderConfig()
     sources: SourcesConfig = SourcesConfig()

@@ -6,12 +6,12 @@ recorders run without the service.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 X264Preset = Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium"]
-SourceName = Literal["whip", "janus", "media", "demo"]
+SourceName = Literal["whip", "janus", "livekit", "agora", "media", "demo"]
 
 
 class _Section(BaseModel):
@@ -60,6 +60,42 @@ class JanusConfig(_Section):
     connect_timeout_s: float = Field(5.0, gt=0, description="Time to connect, join and get the first answer.")
 
 
+class LiveKitConfig(_Section):
+    """A LiveKit server; room = channel, identity = workerUid. Needs the extra `livekit`."""
+
+    url: str = Field("ws://127.0.0.1:7880", description="WebSocket URL of the LiveKit server.")
+    api_key: SecretStr | None = Field(
+        None,
+        description="The server's API key. With key and secret, access tokens must be signed by them, and the recorder "
+        "joins hidden, under a token of its own; without, under the access token as given.",
+    )
+    api_secret: SecretStr | None = Field(None, description="The secret of that key.")
+    connect_timeout_s: float = Field(10.0, gt=0, description="Time to connect and join.")
+
+    @model_validator(mode="after")
+    def _both(self) -> Self:
+        if (self.api_key is None) != (self.api_secret is None):
+            raise ValueError("api_key and api_secret go together")
+        return self
+
+    @property
+    def key(self) -> str | None:
+        """The API key in clear."""
+        return self.api_key.get_secret_value() if self.api_key is not None else None
+
+    @property
+    def secret(self) -> str | None:
+        """The API secret in clear."""
+        return self.api_secret.get_secret_value() if self.api_secret is not None else None
+
+
+class AgoraConfig(_Section):
+    """Agora's cloud by its server SDK, which the operator installs; see the README."""
+
+    string_uids: bool = Field(False, description="User ids of the project are strings (user accounts), not numbers.")
+    connect_timeout_s: float = Field(15.0, gt=0, description="Time to load the SDK and join.")
+
+
 class MediaConfig(_Section):
     """Participants that are media URLs (file, RTSP, RTMP, HTTP), read by FFmpeg."""
 
@@ -83,6 +119,8 @@ class SourcesConfig(_Section):
     )
     whip: WhipConfig = WhipConfig()
     janus: JanusConfig = JanusConfig()
+    livekit: LiveKitConfig = LiveKitConfig()
+    agora: AgoraConfig = AgoraConfig()
     media: MediaConfig = MediaConfig()
 
 

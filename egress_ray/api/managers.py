@@ -21,11 +21,11 @@ class Gateway(Protocol):
     @property
     def manager(self) -> Manager: ...
 
-    async def publish(self, recording: str, user: str, token: str, offer: str) -> Publication:
-        """Hand a WHIP offer to a recording."""
+    async def publish(self, recording: str, user: str, token: str | None, offer: str) -> Publication:
+        """Hand a WHIP offer to a recording; no `token` for a user who has been let in already."""
         ...
 
-    async def unpublish(self, recording: str, resource: str, token: str) -> Publication:
+    async def unpublish(self, recording: str, resource: str, token: str | None) -> Publication:
         """End a WHIP session."""
         ...
 

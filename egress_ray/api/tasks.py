@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import time
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -22,12 +23,15 @@ from egress_ray.api.models import (
     TaskRequest,
 )
 from egress_ray.api.rules import problems
+from egress_ray.settings import Settings
 from egress_ray.tasks import NewTask, Refusal, RequestConflict, State, Task
+from egress_ray.tokens.claims import BadToken, Claim
+from egress_ray.tokens.door import check_start
 
 router = APIRouter(prefix="/egress/v1/{app_id}/tasks", tags=["tasks"])
 
 
-@router.post("", responses=documented(400, 409, 413, 503))
+@router.post("", responses=documented(400, 403, 409, 413, 503))
 async def start(
     app_id: AppId, body: StartRequest, gateway: WithGateway, settings: WithSettings, vault: WithVault
 ) -> StartReply:
@@ -36,6 +40,8 @@ async def start(
     if found:
         raise invalid(found, body.request_id)
     token = body.payload.access_token.get_secret_value() if body.payload.access_token is not None else None
+    if token is not None:
+        _let_in(app_id, body, token, settings)
     plain = body.model_dump_json().encode() + (token or "").encode()
     new = NewTask(
         app_id=app_id,
@@ -109,6 +115,17 @@ async def find(gateway: WithGateway, app_id: str, task_id: str, request_id: str 
     if found is None:
         raise _unknown(app_id, task_id, request_id)
     return found
+
+
+def _let_in(app_id: str, body: StartRequest, token: str, settings: Settings) -> None:
+    """`ApiError` 403 when the access token does not allow what is asked for."""
+    payload = body.payload
+    claim = Claim(app_id, payload.channel or "", str(payload.workerUid), time.time())
+    try:
+        check_start(token, claim, settings)
+    except BadToken as error:
+        detail = ErrorDetail(field="payload.access_token", message=str(error))
+        raise ApiError(403, f"The access token {error}.", request_id=body.request_id, details=[detail]) from None
 
 
 def status_reply(task: Task, request_id: str) -> StatusReply:

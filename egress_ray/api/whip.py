@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Request
 from starlette.responses import Response
 
-from egress_ray.api.context import AppId, Channel, User, WithGateway, documented
+from egress_ray.api.context import AppId, Channel, User, WithGateway, WithSettings, documented
 from egress_ray.api.errors import ApiError, invalid
 from egress_ray.api.managers import Gateway, bounded
 from egress_ray.api.models import ErrorDetail
+from egress_ray.settings import Settings
+from egress_ray.tokens.claims import BadToken, Claim
+from egress_ray.tokens.door import may_publish
 
 router = APIRouter(prefix="/egress/v1/{app_id}/channels/{channel}/whip/{user}", tags=["whip"])
 
@@ -21,7 +25,7 @@ _CORS = {
     "Access-Control-Expose-Headers": "Location",
 }
 _SDP = {"application/sdp": {"schema": {"type": "string"}}}
-Authorization = Annotated[str | None, Header(description="Bearer and the recording's access token")]
+Authorization = Annotated[str | None, Header(description="Bearer and the recording's access token, or a user's own")]
 
 
 @router.post(
@@ -40,10 +44,11 @@ async def publish(
     user: User,
     request: Request,
     gateway: WithGateway,
+    settings: WithSettings,
     authorization: Authorization = None,
 ) -> Response:
     """Publish with an SDP offer."""
-    token = _bearer(authorization)
+    token, why = _key(_bearer(authorization), Claim(app_id, channel, user, time.time()), settings)
     if request.headers.get("content-type", "").split(";")[0].strip().lower() != "application/sdp":
         raise ApiError(415, "The content type must be application/sdp.", code="unsupported_media_type")
     try:
@@ -53,7 +58,7 @@ async def publish(
     recording = await _recording(gateway, app_id, channel)
     publication = await bounded(gateway, gateway.publish(recording, user, token, offer))
     if publication.status == "forbidden":
-        raise ApiError(403, publication.error, headers=_CORS)
+        raise ApiError(403, why or publication.error, headers=_CORS)
     if publication.status != "created":
         raise invalid([ErrorDetail(field="body", message=f"was refused: {publication.error}")])
     headers = {**_CORS, "Location": f"{request.url.path.rstrip('/')}/{publication.resource}"}
@@ -67,14 +72,15 @@ async def unpublish(
     user: User,
     resource: str,
     gateway: WithGateway,
+    settings: WithSettings,
     authorization: Authorization = None,
 ) -> Response:
     """End a session; its URL is the `Location` of the publish."""
-    token = _bearer(authorization)
+    token, why = _key(_bearer(authorization), Claim(app_id, channel, user, time.time()), settings)
     recording = await _recording(gateway, app_id, channel)
     publication = await bounded(gateway, gateway.unpublish(recording, resource, token))
     if publication.status == "forbidden":
-        raise ApiError(403, publication.error, headers=_CORS)
+        raise ApiError(403, why or publication.error, headers=_CORS)
     if publication.status != "deleted":
         raise ApiError(404, "There is no such session.", code="session_not_found", headers=_CORS)
     return Response(status_code=200, headers=_CORS)
@@ -93,6 +99,15 @@ def _bearer(authorization: str | None) -> str:
         message = "Publishing needs the recording's access token as a bearer token."
         raise ApiError(401, message, headers={**_CORS, "WWW-Authenticate": "Bearer"})
     return token.strip()
+
+
+def _key(bearer: str, claim: Claim, settings: Settings) -> tuple[str | None, str]:
+    """What to show to the recording: its own access token, or None for a user whose own token holds; and why that one
+    does not."""
+    try:
+        return (None if may_publish(bearer, claim, settings) else bearer), ""
+    except BadToken as error:
+        return bearer, f"The bearer token {error}."
 
 
 async def _recording(gateway: Gateway, app_id: str, channel: str) -> str:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import time
+
 import m3u8  # type: ignore[import-untyped]
 
-from tests.cluster.service import App, native, until
+from tests.cluster.service import CERTIFIED, App, native, until
 from tests.e2e.publish import publishing
 from tests.oracle.analyse import analyse
 from tests.oracle.clips import cached_clips
 from tests.oracle.hls import probe_quiet, validate
+from tests.unit.agora_tokens import CERTIFICATE, Making, rtc
 
 
 def test_the_playlist_is_live_while_recording_and_complete_afterwards(app: App) -> None:
@@ -37,7 +40,14 @@ def test_the_playlist_is_live_while_recording_and_complete_afterwards(app: App) 
 
 
 def test_two_publishers_push_into_the_recording_by_whip(app: App) -> None:
-    channel = "room.1:a"
+    """One with the recording's access token, one with a token of its own; the app has a certificate."""
+    assert app.name == CERTIFIED
+    channel, now = "room.1:a", int(time.time())
+
+    def signed(uid: str, *privileges: int) -> str:
+        service = rtc(channel, uid, [(privilege, 600) for privilege in privileges])
+        return str(Making((service,), app.name, CERTIFICATE, now))
+
     url = f"{app.service.http.base_url}/egress/v1/{app.name}/channels/{channel}/whip"
     offer = {
         "content": "v=0\r\n",
@@ -45,12 +55,16 @@ def test_two_publishers_push_into_the_recording_by_whip(app: App) -> None:
     }
     assert app.service.http.post(f"{url}/user1", **offer).status_code == 404  # type: ignore[arg-type]
     payload = native(channel, users=["user1", "user2"], video={"width": 640, "height": 360, "frameRate": 30})
+    refused = app.post("", {"request_id": "forged", "cmd": "record", "payload": payload})
+    assert (refused.status_code, refused.json()["code"]) == (403, "forbidden")
+    payload["access_token"] = signed("7", 1)
     task = app.start(payload)
     app.wait(task, "PROCESSING")
     assert app.service.http.post(f"{url}/user1", **offer).status_code == 403  # type: ignore[arg-type]
     first, second = cached_clips(2)
     token = payload["access_token"]
-    with publishing(f"{url}/user1", token, first, 0.2), publishing(f"{url}/user2", token, second, 0.2):
+    own = signed("user2", 1, 2, 3)
+    with publishing(f"{url}/user1", token, first, 0.2), publishing(f"{url}/user2", own, second, 0.2):
         until(lambda: len(list(app.folder(task).glob("*.m4s"))) >= 5, 30, lambda: str(app.status(task)))
         app.stop(task)
         app.wait(task, "STOPPED")

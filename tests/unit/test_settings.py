@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from pydantic import ValidationError
 
@@ -33,14 +35,36 @@ def test_an_unknown_setting_is_refused_by_name() -> None:
 def test_secrets_come_from_the_environment_and_are_not_passed_around(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EGRESS_SOURCES__JANUS__API_SECRET", "hush-hush")
     monkeypatch.setenv("EGRESS_SECRETS__KEY", "hush-key")
+    monkeypatch.setenv("EGRESS_TOKENS__AGORA_CERTIFICATES", '{"my_app": "hush-certificate"}')
+    monkeypatch.setenv("EGRESS_SOURCES__LIVEKIT__API_KEY", "hush-api-key")
+    monkeypatch.setenv("EGRESS_SOURCES__LIVEKIT__API_SECRET", "hush-api-secret")
     settings = load({})
     assert "hush" not in str(settings.without_secrets())
     assert "hush" not in repr(settings)
     again = load(settings.without_secrets())
     assert again.secret_key == "hush-key"
     assert again.sources.janus.api_secret is not None
+    assert again.tokens.certificate("my_app") == "hush-certificate"
+    assert again.tokens.certificate("other") is None
+    assert again.sources.livekit.secret == "hush-api-secret"
 
 
-def test_a_secret_in_the_serve_config_is_refused() -> None:
+@pytest.mark.parametrize(
+    "args",
+    [
+        {"secrets": {"key": "hush"}},
+        {"tokens": {"agora_certificates": {"my_app": "hush"}}},
+        {"sources": {"janus": {"api_secret": "hush"}}},
+        {"sources": {"livekit": {"api_key": "hush", "api_secret": "hush"}}},
+    ],
+)
+def test_a_secret_in_the_serve_config_is_refused(args: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="environment"):
-        build({"secrets": {"key": "hush"}})
+        build(args)
+
+
+def test_a_wrong_secret_is_named_and_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EGRESS_SOURCES__LIVEKIT__API_SECRET", "hush-api-secret")
+    with pytest.raises(ValidationError, match="api_key and api_secret go together") as error:
+        load({})
+    assert "hush" not in str(error.value)
