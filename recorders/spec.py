@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Layout = Literal["flat", "spotlight", "customized"]
+Mode = Literal["composite", "individual"]
 Format = Literal["hls", "mp4", "webm", "m4a", "ogg"]
 
 
@@ -45,7 +46,7 @@ class Region:
 
 @dataclass(frozen=True, slots=True)
 class ChannelSpec:
-    """An RTC channel, its participants composited into one picture.
+    """An RTC channel, its participants composited into one picture, or (`mode` individual) each in a log of its own.
 
     `users` empty means everyone, as they come and go. `rejoining`: an attempt before may still be seen in the channel
     under `worker_uid`. `access_token` is a secret: it is kept out of `repr`.
@@ -59,6 +60,7 @@ class ChannelSpec:
     layout: Layout = "flat"
     regions: tuple[Region, ...] = ()
     rejoining: bool = False
+    mode: Mode = "composite"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,8 @@ class RecordingSpec:
 
     `folder` is the task's own local folder, shared by all its attempts on this node; every file of the
     task lies in it. `prefix` is the expanded file name pattern, relative to `folder`, without extension
-    (it may hold `/`). `attempt` counts from 1 and is the fencing token of everything it writes.
+    (it may hold `/`); where each user has a log of its own, it holds `{user}`. `video` or `audio` is None where
+    there is to be none of it. `attempt` counts from 1 and is the fencing token of everything it writes.
     `epoch` is media time 0 of the attempts before it (Unix seconds), should their log not be at hand.
     On `standby` another attempt is recording still: nothing is written before the window is opened.
     """
@@ -99,8 +102,8 @@ class RecordingSpec:
     prefix: str = "recording"
     attempt: int = 1
     format: Format = "hls"
-    video: VideoSpec = VideoSpec()
-    audio: AudioSpec = AudioSpec()
+    video: VideoSpec | None = VideoSpec()
+    audio: AudioSpec | None = AudioSpec()
     limits: Limits = Limits()
     epoch: float | None = None
     standby: bool = False

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import av
@@ -17,7 +17,7 @@ import numpy as np
 
 from recorders.config import RecorderConfig
 from recorders.encoder import AudioEncoder, VideoEncoder
-from recorders.formats import codecs_of
+from recorders.formats import codecs_of, wanted
 from recorders.lease import Lease
 from recorders.log.cmaf import CmafWriter
 from recorders.log.salvage import open_log
@@ -26,7 +26,7 @@ from recorders.log.window import Window
 from recorders.native.mixer import Samples
 from recorders.native.scene import Picture, Sound
 from recorders.native.stage import Stage
-from recorders.spec import ChannelSpec, RecordingSpec
+from recorders.spec import AudioSpec, ChannelSpec, RecordingSpec, VideoSpec
 
 # Behind by more ticks than this, the same picture is encoded again until the clock is caught up with ...
 _PATIENCE = 3
@@ -43,7 +43,7 @@ class _Output:
     """The encoders and the log behind them."""
 
     video: VideoEncoder | None
-    audio: AudioEncoder
+    audio: AudioEncoder | None
     writer: CmafWriter
 
     def picture(self, frame: av.VideoFrame, n: int) -> None:
@@ -52,12 +52,12 @@ class _Output:
                 self.writer.video(packet, number, key)
 
     def sound(self, pcm: Samples, sample: int) -> None:
-        if len(pcm):
+        if self.audio and len(pcm):
             for packet, at, samples in self.audio.encode(pcm, sample):
                 self.writer.audio(packet, at, samples)
 
     def flush(self) -> None:
-        for packet, at, samples in self.audio.flush():
+        for packet, at, samples in self.audio.flush() if self.audio else ():
             self.writer.audio(packet, at, samples)
         for packet, number, key in self.video.flush() if self.video else ():
             self.writer.video(packet, number, key)
@@ -88,6 +88,16 @@ class Renderer:
         self._end_at = math.inf
         self._wake = threading.Event()
 
+    @property
+    def epoch(self) -> float | None:
+        """Unix seconds of media time 0, once the log knows it."""
+        return self.log.epoch if self.log is not None else None
+
+    @property
+    def logs(self) -> Sequence[SegmentLog]:
+        """The one log, once it is open."""
+        return [self.log] if self.log is not None else []
+
     def end(self, at: float) -> None:
         """Write up to `at` (monotonic) and no further; the earliest of several ends counts. Any thread."""
         self._end_at = min(self._end_at, at)
@@ -101,8 +111,10 @@ class Renderer:
         spec, part_seconds = self._spec, self._config.log.part_seconds
         codecs = codecs_of(spec.format)
         self.log = log = open_log(spec, self._lease)
-        video = VideoEncoder(spec.video, self._config.encoder, part_seconds, codecs.video) if codecs.video else None
-        audio = AudioEncoder(spec.audio, codecs.audio)
+        shown, heard = wanted(spec)
+        encoder = self._config.encoder
+        video = VideoEncoder(shown, encoder, part_seconds, codecs.video) if shown and codecs.video else None
+        audio = AudioEncoder(heard, codecs.audio) if heard else None
         resumed = log.epoch is not None
         # What is shown at a moment was captured `delay` before it, and media time tells of capture.
         epoch = time.time() - self._delay if log.epoch is None else log.epoch
@@ -110,7 +122,7 @@ class Renderer:
         writer = CmafWriter(
             log,
             video=video.track if video else None,
-            audio=audio.track,
+            audio=audio.track if audio else None,
             part_seconds=part_seconds,
             epoch=epoch,
             window=self._window,
@@ -121,12 +133,14 @@ class Renderer:
             writer.close()
 
     def _render(self, output: _Output, zero: float, resumed: bool, begun: Callable[[], None]) -> None:
-        spec = self._spec
-        rate = spec.video.frame_rate if output.video else _AUDIO_TICKS
-        samples_per_tick = spec.audio.sample_rate / rate
+        shown, _ = wanted(self._spec)
+        rate = shown.frame_rate if shown else _AUDIO_TICKS
+        # Without sound to write it is listened to all the same: that somebody talks keeps a recording from being idle.
+        audio = self._spec.audio or AudioSpec()
+        samples_per_tick = audio.sample_rate / rate
         n = math.ceil((time.monotonic() - zero) * rate) if resumed else 0
-        picture = self._new_picture() if output.video else None
-        sound = Sound(self._stage, spec.audio, zero=zero, start=round(n * samples_per_tick), delay=self._delay)
+        picture = self._new_picture(shown) if shown else None
+        sound = Sound(self._stage, audio, zero=zero, start=round(n * samples_per_tick), delay=self._delay)
         repeated = 0
         while True:
             # At each moment: the sound up to it, then the picture that stands from it on.
@@ -152,11 +166,11 @@ class Renderer:
             n += 1
         output.flush()
 
-    def _new_picture(self) -> Picture:
+    def _new_picture(self, video: VideoSpec) -> Picture:
         return Picture(
             self._stage,
             self._subject,
-            self._spec.video,
+            video,
             delay=self._delay,
             absent_after=self._config.native.absent_after_s,
         )
