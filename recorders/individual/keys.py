@@ -23,4 +23,8 @@ def key_of(name: str, uid: str, taken: Collection[str]) -> str:
 def _plain(name: str) -> str:
     """The name itself where letters, digits, `_` and `-` make it up; else those of it, and a digest of all of it."""
     plain = _OTHER.sub("-", name)[:_LENGTH]
-    return name if plain == name and name else f"{plain}-{sha256(name.encode()).hexdigest()[:_DIGEST]}"
+    return (
+        name
+        if plain == name and name
+        else f"{plain}-{sha256(name.encode(errors='surrogatepass')).hexdigest()[:_DIGEST]}"
+    )

@@ -97,6 +97,11 @@ class Person:
             self._sound = Sound(self._alone, terms.audio, zero=terms.zero, start=start, delay=0.0)
             self._audio = AudioEncoder(terms.audio, terms.audio_codec)
 
+    @property
+    def making(self) -> bool:
+        """Whether its pictures are made by us, which costs much."""
+        return isinstance(self._run, Made)
+
     def advance(self, due: float) -> None:
         """Write what was captured up to `due`."""
         self.active = False
@@ -179,7 +184,7 @@ class Person:
                     self._alone, terms.subject, terms.video, delay=0.0, absent_after=self._absent_after
                 )
             run = Made(
-                self._writer(encoder.track),
+                self._writer(Made.track_of(encoder)),
                 encoder,
                 self._picture,
                 self._participant,

@@ -129,8 +129,15 @@ class IndividualRenderer:
         for participant in roster:
             if participant not in self._people:
                 self._people[participant] = Person(participant, self._log_of(participant), terms, due)
-        _all(pool.map(lambda person: person.advance(due), self._people.values()))
-        if any(person.active for person in self._people.values()):
+        people = list(self._people.values())
+        # What costs much goes to other threads; what costs little would cost more there.
+        making = [person.making for person in people]
+        made = [pool.submit(person.advance, due) for person, heavy in zip(people, making, strict=True) if heavy]
+        for person, heavy in zip(people, making, strict=True):
+            if not heavy:
+                person.advance(due)
+        _all(each.result() for each in made)
+        if any(person.active for person in people):
             self.active_at = time.monotonic()
             self.first_frame_at = self.first_frame_at or time.time()
 

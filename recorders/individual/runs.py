@@ -1,18 +1,21 @@
 """The kinds of runs: pictures passed through, pictures made by us, sound alone. Times are media seconds.
 
-A run is written by one thread at a time, and closed where the next one begins.
+A run is written by one thread at a time, and closed where the next one begins. Keyframes of H.264 bring their parameter
+sets with them, for players that keep to the first init section they have seen.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Protocol
 
 import av
 
-from recorders.encoder import VideoEncoder
-from recorders.individual.h264 import TICKS
+from recorders.encoder import EncodedPicture, VideoEncoder
+from recorders.individual.h264 import TICKS, parameter_sets
 from recorders.log.cmaf import CmafWriter
+from recorders.log.tracks import VideoTrack
 from recorders.native.scene import Picture
 from recorders.native.stage import Participant
 from recorders.sources.base import EncodedFrame
@@ -50,50 +53,65 @@ class SoundOnly:
         self.writer.close()
 
 
-class Passed:
-    """H.264 as its publisher encoded it, each picture at its capture time; the first one stands from `begin` on.
+class _Pictures:
+    """Encoded pictures with times in `TICKS`: each is written when the next one has come, for only then it is known how
+    long it stands."""
 
-    A picture is written when the next one has come, for only then it is known how long it stands.
-    """
+    def __init__(self, writer: CmafWriter) -> None:
+        self._writer = writer
+        self._held: tuple[bytes, int, bool] | None = None
+
+    @property
+    def next(self) -> int:
+        """The earliest time of another one."""
+        return self._held[1] + 1 if self._held is not None else 0
+
+    def put(self, data: bytes, ticks: int, key: bool) -> None:
+        ticks = max(ticks, self.next)
+        self.flush(ticks)
+        self._held = data, ticks, key
+
+    def flush(self, until: int) -> None:
+        """The last one stands until then."""
+        if self._held is not None:
+            data, ticks, key = self._held
+            self._held = None
+            self._writer.video(data, ticks, key, max(1, until - ticks))
+
+
+class Passed:
+    """H.264 as its publisher encoded it, each picture at its capture time; the first one stands from `begin` on."""
 
     def __init__(self, writer: CmafWriter, sets: bytes, begin: float) -> None:
         self.writer = writer
         self.sets = sets
-        self._held: tuple[EncodedFrame, int] | None = None
-        self._begin = round(begin * TICKS)
+        self._pictures = _Pictures(writer)
+        self._begin: int | None = round(begin * TICKS)
 
     @property
     def reached(self) -> float:
         """See `Run`."""
-        return (self._held[1] + 1 if self._held is not None else self._begin) / TICKS
+        return self._pictures.next / TICKS
 
     def put(self, frame: EncodedFrame, at: float) -> None:
         """The next picture, of a capture time; the first one must be a keyframe."""
-        if self._held is None:
-            self._held = frame, self._begin
-            return
-        ticks = max(round(at * TICKS), self._held[1] + 1)
-        self._write(ticks)
-        self._held = frame, ticks
+        data = frame.data
+        if frame.key and not parameter_sets(data):
+            data = self.sets + data
+        ticks, self._begin = round(at * TICKS) if self._begin is None else self._begin, None
+        self._pictures.put(data, ticks, frame.key)
 
     def close(self, end: float) -> None:
         """See `Run`."""
-        if self._held is not None:
-            self._write(max(round(end * TICKS), self._held[1] + 1))
-            self._held = None
+        self._pictures.flush(round(end * TICKS))
         self.writer.close()
-
-    def _write(self, until: int) -> None:
-        assert self._held is not None
-        frame, ticks = self._held
-        self.writer.video(frame.data, ticks, frame.key, until - ticks)
 
 
 class Made:
     """A composite of one, at the recording's own size and rate: what cannot be passed through is decoded and encoded
     again, who has no picture has a tile. Where nothing changes, next to nothing is done.
 
-    `zero` is the monotonic time of media time 0.
+    `writer` takes `track_of(encoder)`. `zero` is the monotonic time of media time 0.
     """
 
     def __init__(
@@ -115,14 +133,22 @@ class Made:
         self._rate = rate
         self._key_every = max(1, round(part_seconds * rate))
         self._zero = zero
-        self._next = math.ceil(begin * rate)
+        self._begin = round(begin * TICKS)
+        self._next = math.floor(begin * rate)
         self._key = self._written = -math.inf
         self._alive = False
+        self._pictures = _Pictures(writer)
+        self._sets = encoder.track.extradata if encoder.track.codec == "h264" else b""
+
+    @staticmethod
+    def track_of(encoder: VideoEncoder) -> VideoTrack:
+        """What is written: its pictures with their times in `TICKS`."""
+        return replace(encoder.track, frame_rate=TICKS)
 
     @property
     def reached(self) -> float:
         """See `Run`."""
-        return max(0.0, (self._written + 1) / self._rate)
+        return max(0.0, (self._written * TICKS / self._rate + 1) / TICKS)
 
     @property
     def alive(self) -> bool:
@@ -146,16 +172,17 @@ class Made:
 
     def close(self, end: float) -> None:
         """See `Run`."""
-        last = math.ceil(end * self._rate) - 1
-        if -math.inf < self._written < last:
-            self._encode(self._picture.still, last)
-        for data, n, key in self._encoder.flush():
-            self.writer.video(data, n, key)
+        self._put(self._encoder.flush())
+        self._pictures.flush(round(end * TICKS))
         self.writer.close()
 
     def _encode(self, frame: av.VideoFrame, n: int) -> None:
         key = n - self._key >= self._key_every
         self._key = n if key else self._key
         self._written = n
-        for data, number, is_key in self._encoder.encode(frame, n, key):
-            self.writer.video(data, number, is_key)
+        self._put(self._encoder.encode(frame, n, key))
+
+    def _put(self, packets: list[EncodedPicture]) -> None:
+        for data, n, key in packets:
+            ticks = max(round(n * TICKS / self._rate), self._begin)
+            self._pictures.put(self._sets + data if key else data, ticks, key)

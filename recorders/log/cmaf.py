@@ -58,11 +58,11 @@ class Muxer:
         self._muxer: OutputContainer = av.open(
             cast(Any, _Memory(self._fragmenter)), "w", format="mp4", container_options=options
         )
-        self._streams: dict[Kind, tuple[Any, int]] = {}
+        self._streams: dict[Kind, tuple[Any, Fraction]] = {}
         if video is not None:
-            self._streams["video"] = (self._add_video(video), video.frame_rate)
+            self._streams["video"] = (self._add_video(video), Fraction(1, video.frame_rate))
         if audio is not None:
-            self._streams["audio"] = (self._add_audio(audio), audio.sample_rate)
+            self._streams["audio"] = (self._add_audio(audio), Fraction(1, audio.sample_rate))
 
     @property
     def init(self) -> bytes:
@@ -71,10 +71,10 @@ class Muxer:
 
     def put(self, packet: Packet) -> None:
         """The next packet of its track."""
-        stream, rate = self._streams[packet.kind]
+        stream, time_base = self._streams[packet.kind]
         out = av.Packet(packet.data)
         out.stream = stream
-        out.time_base = Fraction(1, rate)
+        out.time_base = time_base
         out.pts = out.dts = packet.time
         out.duration = packet.duration
         out.is_keyframe = packet.key
@@ -86,8 +86,12 @@ class Muxer:
 
     def ends(self, fragment: Fragment) -> dict[Kind, int]:
         """Where each of its tracks ends, in pictures or samples since the epoch."""
-        rates = enumerate(self._streams.items(), 1)
-        return {kind: round(fragment.ends[n] * rate) for n, (kind, (_, rate)) in rates if n in fragment.ends}
+        tracks = enumerate(self._streams.items(), 1)
+        return {
+            kind: round(fragment.ends[n] * time_base.denominator)
+            for n, (kind, (_, time_base)) in tracks
+            if n in fragment.ends
+        }
 
     def close(self) -> None:
         """Complete the last fragment."""

@@ -15,10 +15,12 @@ from typing import Protocol
 
 from recorders.config import RecorderConfig
 from recorders.errors import InvalidSpec, RecorderError
+from recorders.formats import wanted
 from recorders.lease import Lease
 from recorders.log.files import listed_files
 from recorders.log.segment_log import SegmentLog
 from recorders.log.window import Window
+from recorders.native.blind import Blind
 from recorders.native.renderer import Renderer
 from recorders.native.stage import Stage
 from recorders.progress import Phase, Progress
@@ -153,7 +155,8 @@ class NativeRecorder:
     async def _play(self, begun: asyncio.Future[None]) -> None:
         await begun
         source = await asyncio.to_thread(lambda: self.source)
-        await source.run(self._stage)
+        pictures, _ = wanted(self._spec)
+        await source.run(self._stage if pictures else Blind(self._stage))
 
     def _render(
         self, loop: asyncio.AbstractEventLoop, begun: asyncio.Future[None], closed: asyncio.Future[None]

@@ -13,11 +13,13 @@ import time
 from fractions import Fraction
 from itertools import groupby, pairwise
 from pathlib import Path
+from typing import cast
 
 import av
 import numpy as np
 import pytest
 from av.video.frame import PictureType
+from av.video.stream import VideoStream
 
 from recorders.config import RecorderConfig
 from recorders.errors import InvalidSpec
@@ -27,6 +29,7 @@ from recorders.log.segment_log import read_index
 from recorders.native.recorder import NativeRecorder
 from recorders.sources.base import EncodedFrame, Sink
 from recorders.spec import AudioSpec, ChannelSpec, Format, Mode, RecordingSpec, VideoSpec
+from tests.chaos.ledger import doubles
 from tests.oracle.analyse import analyse
 from tests.oracle.clips import Painter, cached_clips
 from tests.oracle.hls import validate
@@ -57,7 +60,7 @@ def media(urls: dict[str, str]) -> dict[str, object]:
 
 def hashes(file: Path | io.BytesIO) -> list[str]:
     """Of every picture that is decoded, in order."""
-    with av.open(file if isinstance(file, io.BytesIO) else str(file)) as source:
+    with av.open(file if isinstance(file, io.BytesIO) else str(file), "r") as source:
         return [hashlib.sha256(frame.to_ndarray().tobytes()).hexdigest() for frame in source.decode(video=0)]
 
 
@@ -139,7 +142,7 @@ def test_a_killed_recorder_loses_nothing_and_the_next_goes_on_in_each_log(tmp_pa
         first = index.of(files.RUNS).parts
         assert first[-1].name.endswith("s.m4s"), "what was open is salvaged"
         lost = killed_at - ((index.epoch or 0) + first[-1].start + first[-1].duration)
-        assert lost < 1.0
+        assert lost < 3.0
         assert validate(folder / f"rec_{user}.m3u8") == []
         published, kept = hashes(clips[user]), hashes(folder / f"rec_{user}.m3u8")
         alone = [(folder / name).read_bytes() for name in (index.attempts[0].init, *(part.name for part in first))]
@@ -155,19 +158,21 @@ def test_a_killed_recorder_loses_nothing_and_the_next_goes_on_in_each_log(tmp_pa
 
 
 class Pictures:
-    """A publisher's encoder: H.264 of a size in annex B, a keyframe every second."""
+    """A publisher's encoder: H.264 of a size in annex B, a keyframe when it is asked for one."""
 
     def __init__(self, width: int, height: int) -> None:
         self._painter = Painter(everyone()[0], width, height, 15)
         self._context = av.CodecContext.create("libx264", "w")
         self._context.width, self._context.height, self._context.pix_fmt = width, height, "yuv420p"
         self._context.time_base = Fraction(1, 15)
-        self._context.gop_size = 15
-        self._context.options = {"preset": "ultrafast", "tune": "zerolatency", "bf": "0"}
+        self._context.gop_size = 1000
+        self._context.options = {"preset": "ultrafast", "tune": "zerolatency", "forced-idr": "1"}
         self._n = 0
 
-    def next(self, t: float) -> EncodedFrame:
-        (packet,) = self._context.encode(self._painter.paint(self._n))
+    def next(self, t: float, *, key: bool) -> EncodedFrame:
+        picture = self._painter.paint(self._n)
+        picture.pict_type = PictureType.I if key else PictureType.NONE
+        (packet,) = self._context.encode(picture)
         self._n += 1
         return EncodedFrame("h264", bytes(packet), t, packet.is_keyframe)
 
@@ -176,15 +181,15 @@ class Scripted:
     """A source with one participant that changes size, switches its camera off and on, leaves and comes back."""
 
     def __init__(self) -> None:
-        self.asked = 0
+        self.asked = False
         self.turns: list[float] = []  # when each act began (Unix seconds)
 
     def keyframe(self, uid: str) -> None:
-        self.asked += 1
+        self.asked = True
 
     async def run(self, sink: Sink) -> None:
         sink.joined("7", "Ada L.")
-        await self._act(sink, Pictures(320, 240))
+        await self._act(sink, Pictures(320, 240), 80)
         await self._act(sink, Pictures(480, 360))
         sink.muted("7", "video", True)
         await self._act(sink, None)
@@ -195,15 +200,16 @@ class Scripted:
         sink.joined("8", "Ada L.")
         await self._act(sink, Pictures(320, 240))
 
-    async def _act(self, sink: Sink, pictures: Pictures | None) -> None:
+    async def _act(self, sink: Sink, pictures: Pictures | None, count: int = 18) -> None:
         begun = time.monotonic()
         self.turns.append(time.time())
-        for n in range(18):
+        for n in range(count):
             t = begun + n / 15
             await asyncio.sleep(max(0.0, t - time.monotonic()))
             uid = "8" if len(self.turns) == 5 else "7"
             if pictures is not None:
-                sink.encoded(uid, "video", pictures.next(t))
+                sink.encoded(uid, "video", pictures.next(t, key=self.asked))
+                self.asked = False
             tone = (np.sin(np.arange(3200) * 2 * np.pi * 440 / 48000) * 8000).astype(np.int16)[None, :]
             sound = av.AudioFrame.from_ndarray(tone, "s16", "mono")
             sound.sample_rate = 48000
@@ -220,6 +226,10 @@ def test_one_log_through_sizes_a_camera_that_is_off_and_an_absence(tmp_path: Pat
     index = read_index(tmp_path, name.index)
     runs = [attempt.attempt - files.RUNS for attempt in index.attempts]
     assert runs == [0, 1, 2, 3, 4]
+    assert doubles(index) == []
+    first = index.of(files.RUNS).parts
+    assert len(first) >= 2, "keyframes are asked for, so that parts end"
+    assert all(1.5 < part.duration < 3.5 for part in first[:-1])
     finish(tmp_path, PREFIX, "mp4")
     playlist = tmp_path / f"{name.prefix}.m3u8"
     assert validate(playlist) == []
@@ -241,7 +251,7 @@ def test_what_does_not_fit_is_encoded_again(tmp_path: Path) -> None:
     (clip,) = cached_clips(1, seconds=3)
     for name, codec, options in (("user1", "libx264", {"bf": "2"}), ("user2", "libvpx", {"deadline": "realtime"})):
         with av.open(str(clip)) as source, av.open(str(tmp_path / f"{name}.mkv"), "w") as out:
-            video = out.add_stream(codec, rate=30, options={**options, "g": "30"})
+            video = cast(VideoStream, out.add_stream(codec, rate=30, options={**options, "g": "30"}))
             video.width, video.height, video.pix_fmt = 640, 360, "yuv420p"
             audio = out.add_stream_from_template(source.streams.audio[0])
             for packet in source.demux():
@@ -291,8 +301,8 @@ def test_sound_alone_and_pictures_alone(tmp_path: Path) -> None:
     for (name, each), recorder in zip(cases.items(), recorders, strict=True):
         done = finish(Path(each.folder), each.prefix, each.format)
         assert len(done.files) == 3, name
-        assert 1.5 < done.seconds < 4, name
-        assert recorder.progress().idle_seconds < 2, name
+        assert 1.5 < done.seconds < 10, name
+        assert recorder.progress().idle_seconds < 3, name
         assert recorder.progress().counters["frames_dropped"] == 0 or "individual pictures" in name
         for file in done.files[:2]:
             with av.open(str(Path(each.folder) / file)) as source:
