@@ -157,6 +157,12 @@ class CostSettings(_Section):
     """What a recording takes of a node, as Ray resources; see `egress_ray.manager.placement`."""
 
     native_memory_mb: int = Field(300, gt=0, description="Memory reserved for a native recording, MiB.")
+    individual_cpus: float = Field(
+        0.06, gt=0, description="CPU reserved for each user of an individual recording whose H.264 is passed through."
+    )
+    individual_memory_mb: int = Field(
+        10, gt=0, description="Memory reserved for each user of an individual recording, MiB."
+    )
     web_memory_mb: int = Field(700, gt=0, description="Memory reserved for a web recording, MiB.")
 
 

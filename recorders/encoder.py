@@ -103,7 +103,7 @@ class AudioEncoder:
         self._layout = "mono" if audio.channels == 1 else "stereo"
         self._format = "flt" if codec == "opus" else "fltp"
         context.sample_rate, context.layout, context.format = rate, self._layout, self._format
-        context.time_base = Fraction(1, rate)
+        context.time_base = self._time_base = Fraction(1, rate)
         context.bit_rate = audio.bitrate * 1000
         context.flags |= Flags.global_header
         if codec == "aac" and audio.bitrate >= _AAC_FAST_KBPS * audio.channels:
@@ -169,7 +169,7 @@ class AudioEncoder:
         data = block.T if self._format == "fltp" else block.reshape(1, -1)
         frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(data), format=self._format, layout=self._layout)
         frame.sample_rate = self._rate
-        frame.time_base = Fraction(1, self._rate)
+        frame.time_base = self._time_base
         assert self._at is not None
         frame.pts = self._at
         self._at += len(block)

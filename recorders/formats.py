@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from recorders.spec import Format
+from recorders.errors import InvalidSpec
+from recorders.spec import AudioSpec, Format, RecordingSpec, VideoSpec
 
 VideoCodec = Literal["h264", "vp9"]
 AudioCodec = Literal["aac", "opus"]
@@ -33,6 +34,14 @@ _FORMATS: dict[Format, Codecs] = {
 def codecs_of(format: Format) -> Codecs:
     """What recordings of `format` are made of."""
     return _FORMATS[format]
+
+
+def wanted(spec: RecordingSpec) -> tuple[VideoSpec | None, AudioSpec | None]:
+    """What there is to be of pictures and of sound. Raises `InvalidSpec` when that is nothing."""
+    video = spec.video if codecs_of(spec.format).video is not None else None
+    if video is None and spec.audio is None:
+        raise InvalidSpec(f"A recording as {spec.format} without sound and without pictures has nothing to record.")
+    return video, spec.audio
 
 
 def extensions() -> tuple[str, ...]:

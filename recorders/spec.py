@@ -10,6 +10,7 @@ from typing import Literal
 
 Layout = Literal["flat", "spotlight", "customized"]
 SpotlightBy = Literal["order", "speaker"]
+Mode = Literal["composite", "individual"]
 Format = Literal["hls", "mp4", "webm", "m4a", "ogg"]
 
 
@@ -54,7 +55,7 @@ class Background:
 
 @dataclass(frozen=True, slots=True)
 class ChannelSpec:
-    """An RTC channel, its participants composited into one picture.
+    """An RTC channel, its participants composited into one picture, or (`mode` individual) each in a log of its own.
 
     `users` empty means everyone, as they come and go. `spotlight` tells who is large in that layout: the first of the
     users, or whoever speaks. `labels` puts names on pictures. `rejoining`: an attempt before may still be seen in the
@@ -72,6 +73,7 @@ class ChannelSpec:
     background: Background = Background()
     labels: bool = False
     rejoining: bool = False
+    mode: Mode = "composite"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,8 @@ class RecordingSpec:
 
     `folder` is the task's own local folder, shared by all its attempts on this node; every file of the
     task lies in it. `prefix` is the expanded file name pattern, relative to `folder`, without extension
-    (it may hold `/`). `attempt` counts from 1 and is the fencing token of everything it writes.
+    (it may hold `/`); where each user has a log of its own, it holds `{user}`. `video` or `audio` is None where
+    there is to be none of it. `attempt` counts from 1 and is the fencing token of everything it writes.
     `epoch` is media time 0 of the attempts before it (Unix seconds), should their log not be at hand.
     On `standby` another attempt is recording still: nothing is written before the window is opened.
     """
@@ -112,8 +115,8 @@ class RecordingSpec:
     prefix: str = "recording"
     attempt: int = 1
     format: Format = "hls"
-    video: VideoSpec = VideoSpec()
-    audio: AudioSpec = AudioSpec()
+    video: VideoSpec | None = VideoSpec()
+    audio: AudioSpec | None = AudioSpec()
     limits: Limits = Limits()
     epoch: float | None = None
     standby: bool = False

@@ -9,7 +9,7 @@ from pydantic_core import PydanticCustomError
 
 from egress_ray.api import limits as documented
 from egress_ray.tasks import State
-from recorders.spec import Format, Layout, SpotlightBy
+from recorders.spec import Format, Layout, Mode, SpotlightBy
 
 
 class _Request(BaseModel):
@@ -111,6 +111,9 @@ class RecordPayload(_Request):
     """What to record. Which fields go together is checked by `egress_ray.api.rules`."""
 
     layout: Layout | Literal["freestyle"] = "flat"
+    mode: Mode | None = Field(
+        None, description="composite (default): all users in one picture; individual: a recording of each user"
+    )
     channel: str | None = Field(None, pattern=documented.CHANNEL, description="required unless layout is freestyle")
     access_token: SecretStr | None = Field(
         None,
@@ -151,8 +154,8 @@ class RecordPayload(_Request):
     limits: LimitsModel | None = Field(None, description="when it ends by itself")
     storage: StorageModel | None = Field(None, description="where its files go; by default as the service is set up")
     format: Format = "hls"
-    video: Video = Field(default_factory=Video)
-    audio: Audio = Field(default_factory=Audio)
+    video: Video | None = Field(default_factory=Video, description="null: no pictures are recorded")
+    audio: Audio | None = Field(default_factory=Audio, description="null: no sound is recorded")
 
 
 _NATIVE_EXAMPLE: dict[str, Any] = {

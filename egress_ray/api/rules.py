@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from egress_ray.api.limits import NOT_YET
 from egress_ray.api.models import ErrorDetail, LimitsModel, RecordPayload, StartRequest
 from egress_ray.settings import LimitSettings, Settings, StorageSettings
+from recorders.formats import codecs_of
 from recorders.web.hosts import host_allowed
 
 _CHANNEL_FIELDS = ("channel", "access_token", "workerUid")
@@ -26,9 +27,17 @@ def problems(request: StartRequest, settings: Settings) -> list[ErrorDetail]:
     )
     if request.payload.interval_in_ms is not None:
         found.append(("interval_in_ms", "goes with cmd snapshot only"))
+    found += _tracks(request.payload)
     found += _limits(request.payload, settings.limits)
     found += _storage(request.payload, settings.storage)
     return [ErrorDetail(field=f"payload.{field}", message=message) for field, message in found]
+
+
+def _tracks(payload: RecordPayload) -> Iterator[tuple[str, str]]:
+    if payload.audio is None and payload.video is None:
+        yield "audio", "must not be null when video is, too: nothing would be recorded"
+    elif payload.audio is None and codecs_of(payload.format).video is None:
+        yield "audio", f"must not be null when format is {payload.format}, which holds nothing but sound"
 
 
 def _limits(payload: RecordPayload, most: LimitSettings) -> Iterator[tuple[str, str]]:
@@ -62,6 +71,8 @@ def _page(payload: RecordPayload, allowed_hosts: tuple[str, ...]) -> Iterator[tu
     for field in (*_CHANNEL_FIELDS, *_PICTURE_FIELDS):
         if getattr(payload, field) is not None:
             yield field, "does not go with layout freestyle"
+    if payload.mode == "individual":
+        yield "mode", "must be composite when layout is freestyle"
 
 
 def _channel(payload: RecordPayload, backgrounds: Collection[str]) -> Iterator[tuple[str, str]]:
@@ -71,6 +82,8 @@ def _channel(payload: RecordPayload, backgrounds: Collection[str]) -> Iterator[t
     for field in ("url", "webGL"):
         if getattr(payload, field) is not None:
             yield field, "goes with layout freestyle only"
+    if payload.mode == "individual" and payload.layout != "flat":
+        yield "layout", "goes with mode composite only"
     if payload.layout == "customized":
         yield from _regions(payload)
     elif payload.regions is not None:
@@ -86,6 +99,8 @@ def _channel(payload: RecordPayload, backgrounds: Collection[str]) -> Iterator[t
 def _regions(payload: RecordPayload) -> Iterator[tuple[str, str]]:
     if payload.regions is None:
         yield "regions", "is required when layout is customized"
+        return
+    if payload.video is None:
         return
     for number, region in enumerate(payload.regions):
         if region.x + region.width > payload.video.width or region.y + region.height > payload.video.height:

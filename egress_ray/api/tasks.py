@@ -136,7 +136,7 @@ def status_reply(task: Task, request_id: str) -> StatusReply:
         if name not in ("filename_pattern", "format", "video", "audio")
     }
     payload["files"] = list(task.files)
-    payload |= {name: task.payload[name] for name in ("format", "video", "audio")}
+    payload |= {name: task.payload.get(name) for name in ("format", "video", "audio")}
     return StatusReply(
         request_id=request_id,
         task_id=task.task_id,

@@ -252,7 +252,7 @@ class Driver:
         except (RayError, TimeoutError):
             return None
         if self._stays:
-            log.warning("Task %s stays where it is: publishers push to its recorder", self._entry.task.task_id)
+            log.warning("Task %s stays where it is: its recorder cannot hand over", self._entry.task.task_id)
             return None
         self._moves += 1
         before = self._entry.task.attempt

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from egress_ray.settings import CostSettings
+from recorders.formats import codecs_of
 
 _PIXELS_PER_SECOND_720P30 = 1280 * 720 * 30
 MIB = 1024 * 1024
@@ -24,12 +25,21 @@ class Cost:
 
 
 def cost(payload: Mapping[str, Any], settings: CostSettings) -> Cost:
-    """What the recording that a payload asks for needs, by kind, picture size and rate, and users named."""
-    video = payload["video"]
-    size = video["width"] * video["height"] * video["frameRate"] / _PIXELS_PER_SECOND_720P30
+    """What the recording that a payload asks for needs, by kind, picture size and rate, and users named.
+
+    Of individual recordings it is assumed that their pictures need no new encoding.
+    """
+    video = payload.get("video") if codecs_of(payload.get("format", "hls")).video else None
+    size = video["width"] * video["height"] * video["frameRate"] / _PIXELS_PER_SECOND_720P30 if video else 0.0
     if payload["layout"] == "freestyle":
         return Cost(round(0.2 + 0.5 * size, 2), settings.web_memory_mb * MIB)
     users = max(2, len(payload.get("users") or ()))
+    if payload.get("mode") == "individual":
+        each = settings.individual_cpus if video else settings.individual_cpus / 2
+        memory = settings.native_memory_mb + settings.individual_memory_mb * users
+        return Cost(round(0.05 + each * users, 2), memory * MIB)
+    if not video:
+        return Cost(round(0.1 + 0.01 * users, 2), settings.native_memory_mb * MIB)
     return Cost(round(0.05 + (0.3 + 0.1 * (users - 2)) * size, 2), settings.native_memory_mb * MIB)
 
 

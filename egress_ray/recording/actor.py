@@ -136,8 +136,14 @@ class Recording:
         await self._closed.wait()
 
     async def movable(self) -> bool:
-        """Whether another recorder elsewhere could take over: where publishers push to this one, none can."""
-        return self._ingest() is None
+        """Whether another recorder elsewhere could take over.
+
+        Where publishers push to this one, none can. Where pictures are passed through, keyframes come when publishers
+        send them: there is no moment to agree on.
+        """
+        subject = self._job.spec.subject if self._job is not None else None
+        individual = isinstance(subject, ChannelSpec) and subject.mode == "individual"
+        return self._ingest() is None and not individual
 
     async def take_over(self, not_before: float) -> float | None:
         """Write from the first keyframe at or after then on (Unix seconds): when that is, in media seconds. None while

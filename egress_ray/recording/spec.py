@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from egress_ray.folders import store_path
 from egress_ray.settings import StorageSettings
 from egress_ray.tasks import Task
+from recorders.log.files import USER
 from recorders.spec import AudioSpec, Background, ChannelSpec, Limits, PageSpec, RecordingSpec, Region, VideoSpec
 from recorders.storage.place import Place
 
@@ -28,7 +29,7 @@ def to_spec(
     """The specification of one attempt at a task; payload keys are those of the REST API. `most` is what holds where
     the task asks for nothing."""
     payload = task.payload
-    video, audio, asked = payload["video"], payload["audio"], payload.get("limits", {})
+    video, audio, asked = payload.get("video"), payload.get("audio"), payload.get("limits", {})
     return RecordingSpec(
         task_id=task.task_id,
         folder=str(folder),
@@ -36,8 +37,8 @@ def to_spec(
         prefix=expand(payload["filename_pattern"], task),
         attempt=attempt,
         format=payload["format"],
-        video=VideoSpec(video["width"], video["height"], video["frameRate"], video["bitrate"]),
-        audio=AudioSpec(audio["sampleRate"], audio["channels"], audio["bitrate"]),
+        video=VideoSpec(video["width"], video["height"], video["frameRate"], video["bitrate"]) if video else None,
+        audio=AudioSpec(audio["sampleRate"], audio["channels"], audio["bitrate"]) if audio else None,
         epoch=epoch,
         standby=standby,
         limits=Limits(
@@ -82,14 +83,19 @@ def _channel(task: Task, token: str, attempt: int) -> ChannelSpec:
         background=Background(**payload.get("background", {})),
         labels=bool(payload.get("labels")),
         rejoining=attempt > 1,
+        mode=payload.get("mode", "composite"),
     )
 
 
 def expand(pattern: str, task: Task) -> str:
     """A file name pattern with its placeholders filled in; the same for every attempt at a task.
 
-    `{date}` and `{time}` are the task's creation in UTC (20260131, 235959); `{user}` is "all" in a composite.
+    `{date}` and `{time}` are the task's creation in UTC (20260131, 235959); `{user}` is "all" in a composite, and stays
+    where each user has files of its own: at the end, if it is not in the pattern.
     """
+    user = "all"
+    if task.payload.get("mode") == "individual":
+        user, pattern = USER, pattern if USER in pattern else f"{pattern}_{USER}"
     at: datetime = task.created_at
     values = {
         "date": at.strftime("%Y%m%d"),
@@ -97,7 +103,7 @@ def expand(pattern: str, task: Task) -> str:
         "region": LOCAL_REGION,
         "task_id": task.task_id,
         "channel": str(task.payload.get("channel") or "page").replace(":", "_"),
-        "user": "all",
+        "user": user,
         "app_id": task.app_id,
     }
     for name, value in values.items():

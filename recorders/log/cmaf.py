@@ -20,7 +20,7 @@ from recorders.log import files
 from recorders.log.boxes import Fragment, Fragmenter
 from recorders.log.journal import Heading, Journal, Kind, Packet
 from recorders.log.segment_log import SegmentLog
-from recorders.log.tracks import AudioTrack, VideoTrack
+from recorders.log.tracks import UNSPECIFIED, AudioTrack, VideoTrack
 from recorders.log.window import Window
 
 _MOVFLAGS = "cmaf+frag_keyframe+empty_moov+default_base_moof+frag_discont"
@@ -58,11 +58,11 @@ class Muxer:
         self._muxer: OutputContainer = av.open(
             cast(Any, _Memory(self._fragmenter)), "w", format="mp4", container_options=options
         )
-        self._streams: dict[Kind, tuple[Any, int]] = {}
+        self._streams: dict[Kind, tuple[Any, Fraction]] = {}
         if video is not None:
-            self._streams["video"] = (self._add_video(video), video.frame_rate)
+            self._streams["video"] = (self._add_video(video), Fraction(1, video.frame_rate))
         if audio is not None:
-            self._streams["audio"] = (self._add_audio(audio), audio.sample_rate)
+            self._streams["audio"] = (self._add_audio(audio), Fraction(1, audio.sample_rate))
 
     @property
     def init(self) -> bytes:
@@ -71,10 +71,10 @@ class Muxer:
 
     def put(self, packet: Packet) -> None:
         """The next packet of its track."""
-        stream, rate = self._streams[packet.kind]
+        stream, time_base = self._streams[packet.kind]
         out = av.Packet(packet.data)
         out.stream = stream
-        out.time_base = Fraction(1, rate)
+        out.time_base = time_base
         out.pts = out.dts = packet.time
         out.duration = packet.duration
         out.is_keyframe = packet.key
@@ -86,8 +86,12 @@ class Muxer:
 
     def ends(self, fragment: Fragment) -> dict[Kind, int]:
         """Where each of its tracks ends, in pictures or samples since the epoch."""
-        rates = enumerate(self._streams.items(), 1)
-        return {kind: round(fragment.ends[n] * rate) for n, (kind, (_, rate)) in rates if n in fragment.ends}
+        tracks = enumerate(self._streams.items(), 1)
+        return {
+            kind: round(fragment.ends[n] * time_base.denominator)
+            for n, (kind, (_, time_base)) in tracks
+            if n in fragment.ends
+        }
 
     def close(self) -> None:
         """Complete the last fragment."""
@@ -97,7 +101,8 @@ class Muxer:
         stream = self._add(track.codec, track.frame_rate)
         context = cast(VideoCodecContext, stream.codec_context)
         context.width, context.height, context.pix_fmt = track.width, track.height, "yuv420p"
-        context.color_range, context.colorspace, context.color_primaries, context.color_trc = 1, track.matrix, 1, 1
+        if track.matrix != UNSPECIFIED:
+            context.color_range, context.colorspace, context.color_primaries, context.color_trc = 1, track.matrix, 1, 1
         if track.extradata:
             context.extradata = track.extradata
         return stream
@@ -121,7 +126,8 @@ class CmafWriter:
 
     Times count from the recording's epoch (Unix seconds of media time 0): picture `n` is shown at
     `n / frame_rate`, sound by its sample index. A part ends at the first keyframe `part_seconds` or more after
-    its start; without pictures, sound is cut at about that length. What is not in a part yet is in the journal.
+    its start, or less by `slack` (seconds; half a picture); without pictures, sound is cut at about that length.
+    What is not in a part yet is in the journal.
     What is not in `window` is left out; the last part is closed as soon as all up to the window's end has come.
     Once the log has refused something (its error is raised as it is) nothing more is written, so that an attempt has
     no holes.
@@ -136,6 +142,7 @@ class CmafWriter:
         part_seconds: float,
         epoch: float,
         window: Window | None = None,
+        slack: float | None = None,
     ) -> None:
         self._log = log
         self._window = window or Window()
@@ -147,7 +154,7 @@ class CmafWriter:
             self._rates["audio"] = audio.sample_rate
         self._seen: dict[Kind, float] = dict.fromkeys(self._rates, -math.inf)
         self._heading = Heading(log.attempt, part_seconds, epoch, video, audio)
-        self._slack = 0.5 / video.frame_rate if video else 0.05
+        self._slack = slack if slack is not None else 0.5 / video.frame_rate if video else 0.05
         self._muxer = Muxer(video, audio, part_seconds)
         self._journal: Journal | None = None
         self._early: list[Packet] = []  # those that are not in the journal yet
@@ -158,11 +165,12 @@ class CmafWriter:
         self._closed = False
         self._refused = False
 
-    def video(self, data: bytes, n: int, key: bool) -> None:
-        """Picture number `n`; H.264 as Annex B or length-prefixed, as the track's extradata is."""
+    def video(self, data: bytes, n: int, key: bool, duration: int = 1) -> None:
+        """Picture number `n`, which stands until `n + duration`; H.264 as Annex B or length-prefixed, as the track's
+        extradata is."""
         self._seen["video"] = n / self._rates["video"]
         if self._window.picture(self._seen["video"], key):
-            self._put(Packet("video", n, 1, key, data))
+            self._put(Packet("video", n, duration, key, data))
         else:
             self._look_for_end()
 

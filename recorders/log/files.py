@@ -1,17 +1,72 @@
-"""Names of a task's files, relative to its folder, and writing that survives a crash."""
+"""Names of a task's files, relative to its folder, and writing that survives a crash.
+
+A task has one log, or one of each user (`docs/decisions/0013-a-log-of-each-user.md`); which ones a folder holds is
+told by the names of their indices alone.
+"""
 
 from __future__ import annotations
 
 import os
 import re
 import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 from recorders.formats import extensions
 
 INDEX = "index.jsonl"
+# In a task's prefix: there is a log of each user, whose key goes here.
+USER = "{user}"
+# A log of a user counts its runs (stretches with an init section of their own) by attempts x this: so a run is to its
+# log what an attempt is to the log of a composite, newer ones fence older ones off, and those of a newer attempt all.
+RUNS = 1_000_000
 
+_KEY = r"[A-Za-z0-9_-]+"
+_OF_USER = re.compile(rf"index\.({_KEY})\.jsonl")
+_PIECE_OF_USER = re.compile(rf"index\.({_KEY})\.\d+_\d+\.jsonl")
 _TEMPORARY = re.compile(r"\.[0-9a-f]{16}\.tmp")
+
+
+@dataclass(frozen=True, slots=True)
+class LogName:
+    """One of a task's logs: the prefix of its files, and the key of its user, empty for the only log."""
+
+    prefix: str
+    user: str = ""
+
+    @property
+    def index(self) -> str:
+        """The name of its index here."""
+        return f"index.{self.user}.jsonl" if self.user else INDEX
+
+    @property
+    def pieces(self) -> str:
+        """How the names of its index's pieces in a store begin."""
+        return f"index.{self.user}." if self.user else "index_"
+
+    def piece(self, attempt: int, first: int) -> str:
+        """The piece that begins with an attempt's part `first`; names sort as the log goes on."""
+        return f"{self.pieces}{attempt:0{12 if self.user else 6}d}_{first:08d}.jsonl"
+
+
+def log_of(prefix: str, user: str) -> LogName:
+    """The log of a user's key under a task's prefix."""
+    return LogName(prefix.replace(USER, user), user)
+
+
+def logs_among(names: Iterable[str], prefix: str) -> list[LogName]:
+    """The logs of the task whose indices, or pieces of them, are among these file names; the only one, if it is one."""
+    if USER not in prefix:
+        return [LogName(prefix)]
+    found = (_OF_USER.fullmatch(name) or _PIECE_OF_USER.fullmatch(name) for name in names)
+    return [log_of(prefix, user) for user in sorted({match[1] for match in found if match})]
+
+
+def logs_in(folder: Path, prefix: str) -> list[LogName]:
+    """The logs in a task's folder."""
+    names = (path.name for path in Path(folder).iterdir()) if USER in prefix and Path(folder).is_dir() else ()
+    return logs_among(names, prefix)
 
 
 def playlist_name(prefix: str) -> str:
@@ -23,20 +78,26 @@ def manifest_name(prefix: str) -> str:
 
 
 def init_name(prefix: str, attempt: int) -> str:
-    return f"{prefix}_{attempt}_init.mp4"
+    return f"{_stem(prefix, attempt)}_init.mp4"
 
 
 def part_name(prefix: str, attempt: int, sequence: int) -> str:
-    return f"{prefix}_{attempt}_{sequence:05d}.m4s"
+    return f"{_stem(prefix, attempt)}_{sequence:05d}.m4s"
 
 
 def salvaged_name(prefix: str, attempt: int, sequence: int) -> str:
     """A part that another has closed: its recorder, should it live after all, writes to another name."""
-    return f"{prefix}_{attempt}_{sequence:05d}s.m4s"
+    return f"{_stem(prefix, attempt)}_{sequence:05d}s.m4s"
 
 
 def journal_name(prefix: str, attempt: int) -> str:
-    return f"{prefix}_{attempt}.journal"
+    return f"{_stem(prefix, attempt)}.journal"
+
+
+def _stem(prefix: str, attempt: int) -> str:
+    """Keys of users have no dot, so that no user's file can have the name of another's."""
+    of_task, run = divmod(attempt, RUNS)
+    return f"{prefix}.{of_task}.{run}" if of_task else f"{prefix}_{attempt}"
 
 
 def listed_files(folder: Path, prefix: str) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,7 @@ import av
 from recorders.errors import RecorderError
 from recorders.formats import codecs_of
 from recorders.log import files
+from recorders.log.files import LogName
 from recorders.log.index import Index
 from recorders.log.manifest import manifest, vouches
 from recorders.log.playlist import render
@@ -29,7 +30,7 @@ _PATIENCE_S = 300.0
 @dataclass(frozen=True, slots=True)
 class Finished:
     """What came of a recording: seconds, parts and bytes of the log; `files` relative to its folder, none when
-    nothing was recorded."""
+    nothing was recorded. Of several logs, the seconds of the longest."""
 
     files: tuple[str, ...]
     seconds: float
@@ -38,20 +39,34 @@ class Finished:
 
 
 def finish(folder: Path, prefix: str, format: Format) -> Finished:
-    """Write the final playlist, the single file that `format` asks for, and the manifest.
+    """Write the final playlist, the single file that `format` asks for, and the manifest, of each log.
 
     Blocking and idempotent: each file is written whole or not at all, two at once take turns, and a second call
     changes nothing unless the log has grown. A part that the index does not name (the recorder died between the
     two) does not count. Raises `RecorderError` with the fact when a part cannot be read or a file not written.
     """
-    folder = Path(folder)
-    index = folder / files.INDEX
+    return together(_finish_log(Path(folder), name, format) for name in files.logs_in(folder, prefix))
+
+
+def together(logs: Iterable[Finished]) -> Finished:
+    """What came of a recording, from what came of each of its logs."""
+    every = list(logs)
+    return Finished(
+        tuple(name for each in every for name in each.files),
+        max((each.seconds for each in every), default=0.0),
+        sum(each.parts for each in every),
+        sum(each.bytes for each in every),
+    )
+
+
+def _finish_log(folder: Path, name: LogName, format: Format) -> Finished:
+    index = folder / name.index
     if not index.is_file():
         return Finished((), 0.0, 0, 0)
     try:
         with _alone(index):
-            salvage(folder, prefix)
-            return _finish(folder, prefix, format, read_index(folder))
+            salvage(folder, name)
+            return _finish(folder, name.prefix, format, read_index(folder, name.index))
     except (OSError, av.FFmpegError) as error:
         raise RecorderError(f"The recording cannot be finished: {error}.") from error
 

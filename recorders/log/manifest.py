@@ -63,10 +63,12 @@ def _plain(decoder: str) -> str:
 
 def _attempt(index: Index, attempt: int) -> dict[str, Any]:
     parts = [part for part in index.parts if part.attempt == attempt]
+    of_task, run = divmod(attempt, files.RUNS)
+    number = {"attempt": of_task, "run": run} if of_task else {"attempt": attempt}
     if not parts:
-        return {"attempt": attempt, "parts": 0}
+        return {**number, "parts": 0}
     start, end = parts[0].start, parts[-1].start + parts[-1].duration
-    return {"attempt": attempt, "parts": len(parts), "start": round(start, 6), "end": round(end, 6)}
+    return {**number, "parts": len(parts), "start": round(start, 6), "end": round(end, 6)}
 
 
 def _gaps(index: Index) -> list[dict[str, float]]:

@@ -8,29 +8,34 @@ from recorders.lease import Lease
 from recorders.log import files
 from recorders.log.boxes import Fragmenter
 from recorders.log.cmaf import Muxer
+from recorders.log.files import LogName
 from recorders.log.index import Index
 from recorders.log.journal import Heading, Kind, decodable, read
 from recorders.log.segment_log import SegmentLog, read_index
 from recorders.spec import RecordingSpec
 
 
-def open_log(spec: RecordingSpec, lease: Lease | None = None) -> SegmentLog:
-    """The log for an attempt, with what the attempt before it has left salvaged. Raises as `SegmentLog` does."""
-    folder, prefix = Path(spec.folder), spec.prefix
-    log = SegmentLog(folder, prefix, spec.attempt, lease, spec.epoch)
+def open_log(spec: RecordingSpec, lease: Lease | None = None, user: str = "") -> SegmentLog:
+    """The log for an attempt (of a user's key, where each has one), with what the attempt before it has left salvaged.
+
+    Raises as `SegmentLog` does.
+    """
+    folder, name = Path(spec.folder), files.log_of(spec.prefix, user) if user else LogName(spec.prefix)
+    number = spec.attempt * files.RUNS if user else spec.attempt
+    log = SegmentLog(folder, name.prefix, number, lease, spec.epoch, name.index)
     if spec.standby:
         return log
-    salvage(folder, prefix)  # nothing is salvaged from a newer one, which may be writing: it would have raised
-    return SegmentLog(folder, prefix, spec.attempt, lease, spec.epoch)
+    salvage(folder, name)  # nothing is salvaged from a newer one, which may be writing: it would have raised
+    return SegmentLog(folder, name.prefix, number, lease, spec.epoch, name.index)
 
 
-def salvage(folder: Path, prefix: str) -> None:
+def salvage(folder: Path, name: LogName) -> None:
     """Append what the newest attempt has encoded but not closed; it must not be writing any more. Idempotent.
 
     Raises `RecorderError` when the disk refuses.
     """
-    index = read_index(folder)
-    path = folder / files.journal_name(prefix, index.newest_attempt)
+    index = read_index(folder, name.index)
+    path = folder / files.journal_name(name.prefix, index.newest_attempt)
     found = read(path)
     if found is not None:
         heading, packets = found
@@ -41,7 +46,7 @@ def salvage(folder: Path, prefix: str) -> None:
         muxer.close()
         fragments = muxer.take() if left else []
         if fragments:
-            log = SegmentLog(folder, prefix, index.newest_attempt)
+            log = SegmentLog(folder, name.prefix, index.newest_attempt, index=name.index)
             duration = sum(fragment.duration for fragment in fragments)
             data = b"".join(fragment.data for fragment in fragments)
             log.append(data, start=fragments[0].start, duration=duration, salvaged=True)

@@ -18,9 +18,9 @@ from recorders.log.index import Attempt, Index, Part, entries, line, parse
 from recorders.log.playlist import assemble, segment, target_duration
 
 
-def read_index(folder: Path) -> Index:
-    """What the log in `folder` holds; empty when there is none."""
-    return _read(Path(folder) / files.INDEX)[0]
+def read_index(folder: Path, name: str = files.INDEX) -> Index:
+    """What the log in `folder` holds whose index has that name; empty when there is none."""
+    return _read(Path(folder) / name)[0]
 
 
 def _read(path: Path) -> tuple[Index, int]:
@@ -35,8 +35,8 @@ def _read(path: Path) -> tuple[Index, int]:
 class IndexReader:
     """Follows an index that somebody else may be writing to, reading only what is new."""
 
-    def __init__(self, folder: Path) -> None:
-        self._path = Path(folder) / files.INDEX
+    def __init__(self, folder: Path, name: str = files.INDEX) -> None:
+        self._path = Path(folder) / name
         self._index, self._seen = Index(), (0, 0)
 
     def read(self) -> Index:
@@ -78,14 +78,20 @@ class SegmentLog:
     """
 
     def __init__(
-        self, folder: Path, prefix: str, attempt: int, lease: Lease | None = None, epoch: float | None = None
+        self,
+        folder: Path,
+        prefix: str,
+        attempt: int,
+        lease: Lease | None = None,
+        epoch: float | None = None,
+        index: str = files.INDEX,
     ) -> None:
         self.folder = Path(folder)
         self.prefix = prefix
         self.attempt = attempt
         self._lease = lease or Lease()
         self._epoch = epoch
-        self._path = self.folder / files.INDEX
+        self._path = self.folder / index
         self._index, self._size = Index(), 0
         self._segments: list[str] = []
         self._sequence = 0
@@ -134,7 +140,7 @@ class SegmentLog:
         """
         self._refresh()
         if self._index.newest_attempt != self.attempt:
-            raise RecorderError(f"Attempt {self.attempt} is not in the recording's index {files.INDEX}.")
+            raise RecorderError(f"Attempt {self.attempt} is not in the recording's index {self._path.name}.")
         if self._next_of_own() > self._sequence:
             raise Fenced(f"Somebody else has closed part {self._sequence} of attempt {self.attempt}: it must stop.")
         named = files.salvaged_name if salvaged else files.part_name
@@ -160,7 +166,7 @@ class SegmentLog:
     def _refresh(self) -> None:
         """Look at the index again if somebody else wrote to it, and whose the log is."""
         self._lease.check()
-        with _named_errors(files.INDEX):
+        with _named_errors(self._path.name):
             try:
                 size = self._path.stat().st_size
             except FileNotFoundError:

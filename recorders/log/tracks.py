@@ -5,12 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+UNSPECIFIED = 2
+
 
 @dataclass(frozen=True, slots=True)
 class VideoTrack:
     """An encoded picture track; `extradata` is avcC, or Annex B parameter sets, for H.264; empty for VP9.
 
-    `matrix` is the MatrixCoefficients of ITU-T H.273, BT.709's by default.
+    Pictures are numbered by `frame_rate`: where they have times of their own, that is the ticks of a second. `matrix`
+    is the MatrixCoefficients of ITU-T H.273, BT.709's by default; `UNSPECIFIED` leaves all about colours to the
+    pictures.
     """
 
     codec: Literal["h264", "vp9"]

@@ -75,6 +75,7 @@ class VideoFeed:
         self._needs_key = True
         self._asked_at = float("-inf")
         self._pictures: deque[DecodedPicture] = deque()
+        self.key_at = float("-inf")  # when the last keyframe has come
 
     def push(self, item: EncodedFrame | DecodedPicture) -> None:
         """Queue media in the order of its delivery. The oldest goes when the queue is full."""
@@ -91,6 +92,28 @@ class VideoFeed:
                 self._reordered = True
             self._last_t = item.t
             self._queue.append(item)
+            if isinstance(item, EncodedFrame) and item.key:
+                self.key_at = time.monotonic()
+
+    def encoded(self, codec: str, t: float) -> list[EncodedFrame] | None:
+        """What was captured up to `t`, to be passed on as it is.
+
+        None where what comes next must go through `due`: it is not of that codec, or pictures come in another order
+        than they are shown in.
+        """
+        with self._lock:
+            if self._reordered:
+                return None
+            found: list[EncodedFrame] = []
+            while self._queue and self._queue[0].t <= t:
+                item = self._queue[0]
+                if not isinstance(item, EncodedFrame) or item.codec != codec:
+                    return found or None
+                self._queue.popleft()
+                self._lost = self._lost and not item.key
+                if not self._lost:
+                    found.append(item)
+            return found
 
     def due(self, t: float) -> av.VideoFrame | None:
         """The newest picture captured at or before `t`, once; None when there is no newer one than last time.

@@ -37,13 +37,19 @@ class _Voice:
         """Pieces of (n, 1) or (n, channels); FFmpeg's own way between mono and stereo would change the loudness."""
         source = (frame.format.name, frame.layout.name, frame.sample_rate)
         mono = frame.layout.nb_channels == 1
+        if frame.sample_rate == self._rate and frame.format.name == "fltp" and frame.layout.nb_channels <= 2:
+            self._resampler = None  # as Opus is decoded: there is nothing to be resampled
+            yield self._mixed_down(cast(Samples, frame.to_ndarray()).T)
+            return
         if self._resampler is None or source != self._source:
             self._resampler = AudioResampler("flt", "mono" if mono else "stereo", self._rate)
             self._source = source
         frame.pts = None  # placed by us; the resampler would shape its output by a jump
         for out in self._resampler.resample(frame):
-            pcm = cast(Samples, out.to_ndarray()).reshape(-1, 1 if mono else 2)
-            yield pcm.mean(axis=1, keepdims=True) if self._channels < pcm.shape[1] else pcm
+            yield self._mixed_down(cast(Samples, out.to_ndarray()).reshape(-1, 1 if mono else 2))
+
+    def _mixed_down(self, pcm: Samples) -> Samples:
+        return pcm.mean(axis=1, keepdims=True) if self._channels < pcm.shape[1] else pcm
 
 
 class Mixer:

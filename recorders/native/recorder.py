@@ -1,4 +1,5 @@
-"""The native recorder: a channel's participants composited into one picture and mixed into one sound.
+"""The native recorder: a channel's participants composited into one picture and mixed into one sound, or each in a
+log of its own.
 
 Life cycle only: the source runs as a task on the event loop, everything that costs CPU in the render thread.
 """
@@ -8,13 +9,18 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Protocol
 
 from recorders.config import RecorderConfig
 from recorders.errors import InvalidSpec, RecorderError
+from recorders.formats import wanted
 from recorders.lease import Lease
 from recorders.log.files import listed_files
+from recorders.log.segment_log import SegmentLog
 from recorders.log.window import Window
+from recorders.native.blind import Blind
 from recorders.native.renderer import Renderer
 from recorders.native.stage import Stage
 from recorders.progress import Phase, Progress
@@ -25,6 +31,31 @@ from recorders.spec import ChannelSpec, RecordingSpec
 
 # How long a source may take to leave its channel.
 _LEAVE_TIMEOUT_S = 2.0
+
+
+class Rendering(Protocol):
+    """The render thread: composites (`Renderer`), or writes a log of each user."""
+
+    first_frame_at: float | None  # Unix time
+    active_at: float  # when somebody was last seen or heard (monotonic)
+
+    @property
+    def epoch(self) -> float | None:
+        """Unix seconds of media time 0, once that is known."""
+        ...
+
+    @property
+    def logs(self) -> Sequence[SegmentLog]:
+        """What it writes to."""
+        ...
+
+    def run(self, begun: Callable[[], None]) -> None:
+        """Blocks until the end; calls `begun` when it has begun. Raises `RecorderError`."""
+        ...
+
+    def end(self, at: float) -> None:
+        """Write up to `at` (monotonic) and no further. Any thread."""
+        ...
 
 
 class NativeRecorder:
@@ -42,7 +73,7 @@ class NativeRecorder:
         self._source: Source | None = None
         self._source_lock = threading.Lock()
         self._stage = Stage(spec.subject.users, self._ask_for_keyframe)
-        self._renderer = Renderer(spec, spec.subject, config, self._stage, lease or Lease(), window or Window())
+        self._renderer = self._make_renderer(spec, spec.subject, lease or Lease(), window or Window())
         self._spec = spec
         self._files: tuple[int, tuple[str, ...]] = (0, ())
 
@@ -53,6 +84,13 @@ class NativeRecorder:
             if self._source is None:
                 self._source = build(self._subject, self._config.sources)
             return self._source
+
+    def _make_renderer(self, spec: RecordingSpec, subject: ChannelSpec, lease: Lease, window: Window) -> Rendering:
+        if subject.mode == "composite":
+            return Renderer(spec, subject, self._config, self._stage, lease, window)
+        from recorders.individual.renderer import IndividualRenderer
+
+        return IndividualRenderer(spec, subject, self._config, self._stage, lease, self._ask_for_keyframe)
 
     async def run(self) -> EndReason:
         """See `Recorder`. The first picture is made at once, whoever is in the channel."""
@@ -92,20 +130,19 @@ class NativeRecorder:
 
     def progress(self) -> Progress:
         """See `Recorder`."""
-        log = self._renderer.log
+        logs = self._renderer.logs
         counters = self._stage.counters()
-        if log is None:
-            return Progress(phase=self._phase, counters=counters)
-        parts = len(log.parts)
+        parts = sum(len(log.parts) for log in logs)
         if self._files[0] != parts:
-            self._files = (parts, listed_files(Path(self._spec.folder), self._spec.prefix))
+            names = (name for log in logs for name in listed_files(Path(self._spec.folder), log.prefix))
+            self._files = (parts, tuple(names))
         return Progress(
             phase=self._phase,
-            began_at=log.epoch,
+            began_at=self._renderer.epoch,
             first_frame_at=self._renderer.first_frame_at,
             parts=parts,
-            media_seconds=log.media_seconds,
-            bytes=log.total_bytes,
+            media_seconds=max((log.media_seconds for log in logs), default=0.0),
+            bytes=sum(log.total_bytes for log in logs),
             idle_seconds=time.monotonic() - self._renderer.active_at,
             files=self._files[1],
             counters=counters,
@@ -118,7 +155,8 @@ class NativeRecorder:
     async def _play(self, begun: asyncio.Future[None]) -> None:
         await begun
         source = await asyncio.to_thread(lambda: self.source)
-        await source.run(self._stage)
+        pictures, _ = wanted(self._spec)
+        await source.run(self._stage if pictures else Blind(self._stage))
 
     def _render(
         self, loop: asyncio.AbstractEventLoop, begun: asyncio.Future[None], closed: asyncio.Future[None]

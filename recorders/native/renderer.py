@@ -10,7 +10,7 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import av
@@ -19,7 +19,7 @@ import numpy as np
 from recorders.config import RecorderConfig
 from recorders.encoder import AudioEncoder, VideoEncoder
 from recorders.errors import InvalidSpec
-from recorders.formats import codecs_of
+from recorders.formats import codecs_of, wanted
 from recorders.lease import Lease
 from recorders.log.cmaf import CmafWriter
 from recorders.log.salvage import open_log
@@ -31,7 +31,7 @@ from recorders.native.planes import Planes
 from recorders.native.scene import Picture, Sound
 from recorders.native.speaker import Speakers
 from recorders.native.stage import Stage
-from recorders.spec import ChannelSpec, RecordingSpec
+from recorders.spec import AudioSpec, ChannelSpec, RecordingSpec, VideoSpec
 
 _logger = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ class _Output:
     """The encoders and the log behind them."""
 
     video: VideoEncoder | None
-    audio: AudioEncoder
+    audio: AudioEncoder | None
     writer: CmafWriter
 
     def picture(self, frame: av.VideoFrame, n: int) -> None:
@@ -59,12 +59,12 @@ class _Output:
                 self.writer.video(packet, number, key)
 
     def sound(self, pcm: Samples, sample: int) -> None:
-        if len(pcm):
+        if self.audio and len(pcm):
             for packet, at, samples in self.audio.encode(pcm, sample):
                 self.writer.audio(packet, at, samples)
 
     def flush(self) -> None:
-        for packet, at, samples in self.audio.flush():
+        for packet, at, samples in self.audio.flush() if self.audio else ():
             self.writer.audio(packet, at, samples)
         for packet, number, key in self.video.flush() if self.video else ():
             self.writer.video(packet, number, key)
@@ -95,6 +95,16 @@ class Renderer:
         self._end_at = math.inf
         self._wake = threading.Event()
 
+    @property
+    def epoch(self) -> float | None:
+        """Unix seconds of media time 0, once the log knows it."""
+        return self.log.epoch if self.log is not None else None
+
+    @property
+    def logs(self) -> Sequence[SegmentLog]:
+        """The one log, once it is open."""
+        return [self.log] if self.log is not None else []
+
     def end(self, at: float) -> None:
         """Write up to `at` (monotonic) and no further; the earliest of several ends counts. Any thread."""
         self._end_at = min(self._end_at, at)
@@ -108,8 +118,10 @@ class Renderer:
         spec, part_seconds = self._spec, self._config.log.part_seconds
         codecs = codecs_of(spec.format)
         self.log = log = open_log(spec, self._lease)
-        video = VideoEncoder(spec.video, self._config.encoder, part_seconds, codecs.video) if codecs.video else None
-        audio = AudioEncoder(spec.audio, codecs.audio)
+        shown, heard = wanted(spec)
+        encoder = self._config.encoder
+        video = VideoEncoder(shown, encoder, part_seconds, codecs.video) if shown and codecs.video else None
+        audio = AudioEncoder(heard, codecs.audio) if heard else None
         resumed = log.epoch is not None
         # What is shown at a moment was captured `delay` before it, and media time tells of capture.
         epoch = time.time() - self._delay if log.epoch is None else log.epoch
@@ -117,7 +129,7 @@ class Renderer:
         writer = CmafWriter(
             log,
             video=video.track if video else None,
-            audio=audio.track,
+            audio=audio.track if audio else None,
             part_seconds=part_seconds,
             epoch=epoch,
             window=self._window,
@@ -128,15 +140,17 @@ class Renderer:
             writer.close()
 
     def _render(self, output: _Output, zero: float, resumed: bool, begun: Callable[[], None]) -> None:
-        spec = self._spec
-        rate = spec.video.frame_rate if output.video else _AUDIO_TICKS
-        samples_per_tick = spec.audio.sample_rate / rate
+        shown, _ = wanted(self._spec)
+        rate = shown.frame_rate if shown else _AUDIO_TICKS
+        # Without sound to write it is listened to all the same: that somebody talks keeps a recording from being idle.
+        audio = self._spec.audio or AudioSpec()
+        samples_per_tick = audio.sample_rate / rate
         n = math.ceil((time.monotonic() - zero) * rate) if resumed else 0
-        speaking = output.video and self._subject.layout == "spotlight" and self._subject.spotlight == "speaker"
+        speaking = bool(shown) and self._subject.layout == "spotlight" and self._subject.spotlight == "speaker"
         speakers = Speakers() if speaking else None
-        picture = self._new_picture(speakers) if output.video else None
+        picture = self._new_picture(shown, speakers) if shown else None
         start = round(n * samples_per_tick)
-        sound = Sound(self._stage, spec.audio, zero=zero, start=start, delay=self._delay, speakers=speakers)
+        sound = Sound(self._stage, audio, zero=zero, start=start, delay=self._delay, speakers=speakers)
         repeated = 0
         while True:
             # At each moment: the sound up to it, then the picture that stands from it on.
@@ -162,20 +176,20 @@ class Renderer:
             n += 1
         output.flush()
 
-    def _new_picture(self, speakers: Speakers | None) -> Picture:
+    def _new_picture(self, video: VideoSpec, speakers: Speakers | None) -> Picture:
         return Picture(
             self._stage,
             self._subject,
-            self._spec.video,
+            video,
             delay=self._delay,
             absent_after=self._config.native.absent_after_s,
-            background=self._new_background(),
+            background=self._new_background(video),
             speakers=speakers,
         )
 
-    def _new_background(self) -> Planes:
+    def _new_background(self, video: VideoSpec) -> Planes:
         """Media is worth more than what is behind it: without the picture that was asked for it is the colour alone."""
-        asked, video = self._subject.background, self._spec.video
+        asked = self._subject.background
         try:
             return background_planes(asked, self._config.native.backgrounds, video.width, video.height)
         except InvalidSpec as error:

@@ -2,7 +2,7 @@
 
 The spool belongs to the recording and not to a process: whoever comes next on this node goes on with it. A local file
 is given up only when its copy was verified. In the store each attempt has an index of its own (`index_N_....jsonl`), so
-that nodes that do not see each other never write to one object.
+that nodes that do not see each other never write to one object. Where each user has a log, all of them move together.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from typing import Any
 from recorders.errors import RecorderError
 from recorders.formats import codecs_of
 from recorders.log import files
-from recorders.log.finish import Finished, finish
+from recorders.log.files import LogName
+from recorders.log.finish import Finished, finish, together
 from recorders.log.index import Attempt, Index, Part, parse, united
 from recorders.log.manifest import logged
 from recorders.log.segment_log import IndexReader, read_index
@@ -35,12 +36,21 @@ log = logging.getLogger("recorders.storage")
 PLACE = ".spool.json"
 _UPLOADED = ".uploaded.jsonl"
 _LOCK = ".spool.lock"
-_INDEX = "index_"
 # An attempt's index is uploaded in pieces of so many parts, of which only the last one changes.
 _PIECE = 256
 # The live playlist in the store is for viewers there; the longer it has become the more seldom it is sent.
 _PLAYLIST_S = 6.0
 _PLAYLIST_PARTS = 512
+
+
+class _Sent:
+    """What of one log is in the store already."""
+
+    def __init__(self, folder: Path, name: LogName) -> None:
+        self.name = name
+        self.reader = IndexReader(folder, name.index)
+        self.index = Index()  # the log as it was when all of it was in the store
+        self.playlist_at = -math.inf
 
 
 class Spool:
@@ -51,9 +61,7 @@ class Spool:
         self.place = place
         self._remote = Remote(place.url, place.path)
         self._uploaded: dict[str, str] = {}
-        self._reader = IndexReader(self.folder)
-        self._sent = Index()  # the log as it was when all of it was in the store
-        self._playlist_at = -math.inf
+        self._logs: dict[LogName, _Sent] = {}
         # A single file is made of all parts, so they stay at hand; otherwise nobody needs them here again.
         self._release = codecs_of(place.format).container is None
 
@@ -70,7 +78,7 @@ class Spool:
     @property
     def backlog(self) -> int:
         """Bytes of the log that are only here."""
-        return sum(entry.bytes for entry in self._pending(self._reader.read()))
+        return sum(entry.bytes for sent in self._known() for entry in self._pending(sent.reader.read()))
 
     def advance(self, *, live: bool = False) -> None:
         """Upload what the log has more than the store; raises `StorageAway`, `RecorderError` for a damaged file.
@@ -78,42 +86,58 @@ class Spool:
         The live playlist goes there too when the present attempt's recorder says so (`live`), and nobody else: what an
         attempt before it left on another node would be put over that of its successor, or over the finished one.
         """
-        index = self._reader.read()
-        if index is self._sent:
+        for sent in self._known():
+            self._advance(sent, live)
+
+    def _known(self) -> list[_Sent]:
+        """Of each log that there is here."""
+        for name in files.logs_in(self.folder, self.place.prefix):
+            if name not in self._logs:
+                self._logs[name] = _Sent(self.folder, name)
+        return list(self._logs.values())
+
+    def _advance(self, sent: _Sent, live: bool) -> None:
+        index = sent.reader.read()
+        if index is sent.index:
             return
         for entry in self._pending(index):
             self._put(_name(entry), entry.sha256)
-        for name, raw in _pieces(index):
+        for name, raw in _pieces(index, sent.name):
             digest = sha256(raw).hexdigest()
             if self._uploaded.get(name) != digest:
                 files.write_whole(self.folder / name, raw)
                 self._put(name, digest)
         if live:
-            self._put_playlist(len(index.parts))
+            self._put_playlist(sent, len(index.parts))
         if self._release:
             # The newest stays: should its recorder die, it tells where what it left behind goes on.
-            for part in index.parts[max(0, len(self._sent.parts) - 1) : -1]:
+            for part in index.parts[max(0, len(sent.index.parts) - 1) : -1]:
                 (self.folder / part.name).unlink(missing_ok=True)
-        self._sent = index
+        sent.index = index
 
-    def _put_playlist(self, parts: int) -> None:
-        playlist = self.folder / files.playlist_name(self.place.prefix)
+    def _put_playlist(self, sent: _Sent, parts: int) -> None:
+        name = files.playlist_name(sent.name.prefix)
         wait_s = _PLAYLIST_S * (1 + parts // _PLAYLIST_PARTS)
-        if time.monotonic() - self._playlist_at >= wait_s and playlist.is_file():
-            self._playlist_at = time.monotonic()
-            self._remote.put(playlist, files.playlist_name(self.place.prefix))
+        if time.monotonic() - sent.playlist_at >= wait_s and (self.folder / name).is_file():
+            sent.playlist_at = time.monotonic()
+            self._remote.put(self.folder / name, name)
 
     def adopt(self) -> None:
         """Take into the log here what other nodes have put into the store; nobody may be writing to it."""
-        here = read_index(self.folder)
-        pieces = {name: self._remote.read(name) or b"" for name in self._remote.names(_INDEX)}
+        names = self._remote.names("index")
+        for log in {*files.logs_in(self.folder, self.place.prefix), *files.logs_among(names, self.place.prefix)}:
+            self._adopt(log, [name for name in names if name.startswith(log.pieces) and name.endswith(".jsonl")])
+
+    def _adopt(self, log: LogName, names: list[str]) -> None:
+        here = read_index(self.folder, log.index)
+        pieces = {name: self._remote.read(name) or b"" for name in names}
         there = parse(b"".join(pieces.values()).splitlines())
         known = {_name(entry): entry.sha256 for entry in there.entries}
         known |= {name: sha256(raw).hexdigest() for name, raw in pieces.items()}
         self._note({name: digest for name, digest in known.items() if self._uploaded.get(name) != digest})
         index = united([here, there])
         if index != here:
-            files.write_durably(self.folder / files.INDEX, index.lines)
+            files.write_durably(self.folder / log.index, index.lines)
 
     def settle(self) -> Finished:
         """Finish the recording, put all of it into its place, and remove what is here. Idempotent.
@@ -121,38 +145,42 @@ class Spool:
         Nobody may be writing to the log. Raises `StorageAway`, and `RecorderError` as `finish` does; then all is kept.
         """
         self.adopt()
-        prefix, format = self.place.prefix, self.place.format
-        if (done := self._settled(read_index(self.folder))) is None:
-            self._fetch(read_index(self.folder))
-            done = finish(self.folder, prefix, format)
+        prefix = self.place.prefix
+        logs = {log: read_index(self.folder, log.index) for log in files.logs_in(self.folder, prefix)}
+        settled = [self._settled(log, index) for log, index in logs.items()]
+        done = together(each for each in settled if each is not None)
+        if None in settled:
+            for index in logs.values():
+                self._fetch(index)
+            done = finish(self.folder, prefix, self.place.format)
             self.advance()
             for name in done.files:
                 self._remote.put(self.folder / name, name)
         shutil.rmtree(self.folder)
         return done
 
-    def _settled(self, index: Index) -> Finished | None:
-        """What the store holds, when that is the whole recording, finished."""
-        raw = self._remote.read(files.manifest_name(self.place.prefix)) if not self._open(index) else None
+    def _settled(self, log: LogName, index: Index) -> Finished | None:
+        """What the store holds of a log, when that is the whole of it, finished."""
+        raw = self._remote.read(files.manifest_name(log.prefix)) if not self._open(log, index) else None
         if raw is None:
             return None
         listed: list[dict[str, Any]] = json.loads(raw)["files"]
         of_log = logged(index)
-        if listed[-len(of_log) :] != of_log or not self._has_playlist(listed):
+        if listed[-len(of_log) :] != of_log or not self._has_playlist(log, listed):
             return None
         made = [entry["name"] for entry in listed[: -len(of_log)]]
-        names = (*made, files.manifest_name(self.place.prefix))
+        names = (*made, files.manifest_name(log.prefix))
         return Finished(names, index.seconds, len(index.parts), sum(part.bytes for part in index.parts))
 
-    def _has_playlist(self, listed: list[dict[str, Any]]) -> bool:
+    def _has_playlist(self, log: LogName, listed: list[dict[str, Any]]) -> bool:
         """Whether the playlist in the store is the finished one, if there is to be one."""
-        name = files.playlist_name(self.place.prefix)
+        name = files.playlist_name(log.prefix)
         made = next((entry["sha256"] for entry in listed if entry["name"] == name), None)
         return made is None or sha256(self._remote.read(name) or b"").hexdigest() == made
 
-    def _open(self, index: Index) -> bool:
+    def _open(self, log: LogName, index: Index) -> bool:
         """Whether there is something here that the store does not have."""
-        journal = files.journal_name(self.place.prefix, index.newest_attempt)
+        journal = files.journal_name(log.prefix, index.newest_attempt)
         return bool(self._pending(index)) or (self.folder / journal).is_file() or not index.parts
 
     def _fetch(self, index: Index) -> None:
@@ -194,14 +222,13 @@ def spool_of(folder: Path) -> Spool | None:
         return None
 
 
-def _pieces(index: Index) -> Iterator[tuple[str, bytes]]:
+def _pieces(index: Index, log: LogName) -> Iterator[tuple[str, bytes]]:
     """The log as it is kept in the store: objects that sort as the log goes on."""
     for attempt in index.attempts:
         mine = index.of(attempt.attempt)
         for first in range(0, max(1, len(mine.parts)), _PIECE):
             begun = mine.attempts if first == 0 else ()
-            name = f"{_INDEX}{attempt.attempt:06d}_{first:08d}.jsonl"
-            yield name, Index(begun, mine.parts[first : first + _PIECE]).lines
+            yield log.piece(attempt.attempt, first), Index(begun, mine.parts[first : first + _PIECE]).lines
 
 
 def _name(entry: Attempt | Part) -> str:

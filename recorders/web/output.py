@@ -15,12 +15,12 @@ from av.video.reformatter import Colorspace
 from recorders.config import RecorderConfig
 from recorders.encoder import AudioEncoder, EncodedPicture, VideoEncoder
 from recorders.errors import Lost
-from recorders.formats import codecs_of
+from recorders.formats import codecs_of, wanted
 from recorders.log.cmaf import CmafWriter
 from recorders.log.segment_log import SegmentLog
 from recorders.log.tracks import VideoTrack
 from recorders.log.window import Window
-from recorders.spec import RecordingSpec
+from recorders.spec import AudioSpec, RecordingSpec, VideoSpec
 from recorders.web.colour import Matrix, avcc_marked, h273, vp9_marked
 from recorders.web.sound import Sound
 
@@ -71,28 +71,29 @@ class Output:
         codec: str | None,
         matrix: Matrix,
     ) -> None:
-        self._spec = spec
         self._matrix = matrix
         self._log = log
         self._window = window
         self._part_seconds = config.log.part_seconds
-        self._rate = spec.video.frame_rate
+        video, audio = wanted(spec)
+        self._video, self._audio = video or VideoSpec(), audio or AudioSpec()
+        self._rate = self._video.frame_rate
         self._epoch = began if log.epoch is None else log.epoch
         self._first = max(0, round((began - self._epoch) * self._rate))
-        self._first_sample = round(self._first * spec.audio.sample_rate / self._rate)
-        wanted = codecs_of(spec.format)
-        self._encoder = AudioEncoder(spec.audio, wanted.audio)
-        self._sound = Sound(spec.audio.sample_rate, spec.audio.channels)
+        self._first_sample = round(self._first * self._audio.sample_rate / self._rate)
+        codecs = codecs_of(spec.format)
+        self._encoder = AudioEncoder(audio, codecs.audio) if audio else None
+        self._sound = Sound(self._audio.sample_rate, self._audio.channels)
         self._pending: list[tuple[bytes, int, int]] = []  # sound that is ready before the writer is
         self._writer: CmafWriter | None = None
         self._transcoder: Transcoder | None = None
         self._pictures = 0
         self._needs_description = False
         self._vp9 = codec == "vp9"
-        if codec is None or wanted.video is None:
+        if codec is None or video is None or codecs.video is None:
             self._open(None)
-        elif codec != wanted.video:
-            encoder = VideoEncoder(spec.video, config.encoder, config.log.part_seconds, wanted.video)
+        elif codec != codecs.video:
+            encoder = VideoEncoder(video, config.encoder, config.log.part_seconds, codecs.video)
             self._transcoder = Transcoder(codec, encoder, matrix)
             self._open(encoder.track)
         elif codec == "h264":
@@ -118,12 +119,14 @@ class Output:
 
     def sound(self, seconds: float, sample_rate: int, channels: int, planes: bytes) -> None:
         """Planes of int16."""
+        if self._encoder is None:
+            return
         samples = np.frombuffer(planes, np.int16).reshape(channels, -1) * np.float32(1 / 32768)
         self._encode(self._sound.add(seconds, sample_rate, samples))
 
     def elapsed(self, seconds: float) -> None:
         """So much time has passed since the beginning: sound that should be here by now is silence."""
-        self._encode(self._sound.silence(round((seconds - _SOUND_LATE_S) * self._spec.audio.sample_rate)))
+        self._encode(self._sound.silence(round((seconds - _SOUND_LATE_S) * self._audio.sample_rate)))
 
     def close(self, seconds: float | None = None) -> None:
         """Close the last part; sound ends with the last picture, or at `seconds` without pictures. Idempotent."""
@@ -133,20 +136,21 @@ class Output:
             self._put(self._transcoder.flush())
         length = self._pictures / self._rate if self._pictures else seconds
         if length is not None:
-            self._encode(self._sound.silence(round(length * self._spec.audio.sample_rate)))
-        self._mux(self._encoder.flush())
+            self._encode(self._sound.silence(round(length * self._audio.sample_rate)))
+        if self._encoder is not None:
+            self._mux(self._encoder.flush())
         self._writer.close()
         self._writer = None
 
     def _track(self, codec: Literal["h264", "vp9"], extradata: bytes) -> VideoTrack:
-        video = self._spec.video
+        video = self._video
         return VideoTrack(codec, video.width, video.height, video.frame_rate, extradata, h273(self._matrix))
 
     def _open(self, video: VideoTrack | None) -> None:
         self._writer = CmafWriter(
             self._log,
             video=video,
-            audio=self._encoder.track,
+            audio=self._encoder.track if self._encoder else None,
             part_seconds=self._part_seconds,
             epoch=self._epoch,
             window=self._window,
@@ -160,7 +164,7 @@ class Output:
             self._writer.video(data, n, key)
 
     def _encode(self, samples: Any) -> None:
-        if len(samples):
+        if self._encoder is not None and len(samples):
             self._mux(self._encoder.encode(samples, self._first_sample + self._sound.length - len(samples)))
 
     def _mux(self, packets: list[tuple[bytes, int, int]]) -> None:

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from recorders.config import RecorderConfig
 from recorders.errors import InvalidSpec, Lost, RecorderError
-from recorders.formats import codecs_of
+from recorders.formats import codecs_of, wanted
 from recorders.lease import Lease
 from recorders.log.files import listed_files
 from recorders.log.segment_log import SegmentLog
 from recorders.log.window import Window
 from recorders.progress import Phase, Progress
 from recorders.recorder import EndReason
-from recorders.spec import PageSpec, RecordingSpec
+from recorders.spec import AudioSpec, PageSpec, RecordingSpec, VideoSpec
 from recorders.web.browser import Browser
 from recorders.web.codecs import codec_name, configurations
 from recorders.web.colour import Matrix
@@ -53,7 +53,7 @@ class WebRecorder:
         self._config = config
         self._lease = lease or Lease()
         self._window = window or Window()
-        self._codecs = codecs_of(spec.format)
+        self._video, self._audio = wanted(spec)
         self._phase: Phase = "starting"
         self._stopped = False
         self._stop: asyncio.Event | None = None
@@ -70,7 +70,7 @@ class WebRecorder:
             self._stop.set()
         stopped = asyncio.create_task(self._stop.wait())
         sink = Sink(self._keep_counters)
-        link, browser = Link(sink), Browser(self._config.web, self._spec.video, self._subject.web_gl)
+        link, browser = Link(sink), Browser(self._config.web, self._video or VideoSpec(), self._subject.web_gl)
         started = asyncio.create_task(self._start(link, browser, sink))
         try:
             await _first(started, stopped)
@@ -198,14 +198,14 @@ class WebRecorder:
 
     def _options(self) -> dict[str, Any]:
         """For `start` in capture.js."""
-        video, wanted = self._spec.video, self._codecs.video
+        video, codec = self._video or VideoSpec(), codecs_of(self._spec.format).video
         return {
             "width": video.width,
             "height": video.height,
             "frameRate": video.frame_rate,
             "keyEvery": max(1, round(self._config.log.part_seconds * video.frame_rate)),
-            "sampleRate": self._spec.audio.sample_rate,
-            "configs": configurations(video, wanted) if wanted is not None else [],
+            "sampleRate": (self._audio or AudioSpec()).sample_rate,
+            "configs": configurations(video, codec) if self._video is not None and codec is not None else [],
         }
 
     def _keep_counters(self, counters: dict[str, int]) -> None:

@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -274,15 +275,20 @@ def test_no_browser(tmp_path: Path, pages: str) -> None:
     assert "/no/such/chromium, does not exist" in str(error)
 
 
-@pytest.mark.parametrize(("format", "codecs"), [("webm", ("vp9", "opus")), ("m4a", (None, "aac"))])
-def test_other_formats(tmp_path: Path, format: Format, codecs: tuple[str | None, str]) -> None:
+@pytest.mark.parametrize(
+    ("format", "codecs"), [("webm", ("vp9", "opus")), ("m4a", (None, "aac")), ("mp4", ("h264", None))]
+)
+def test_other_formats_and_no_sound(tmp_path: Path, format: Format, codecs: tuple[str | None, str | None]) -> None:
+    given = spec(tmp_path, "", format=format)
     with serve_page() as url:
-        record(spec(tmp_path, url, format=format), 2.5)
+        audio = given.audio if codecs[1] else None
+        record(replace(given, subject=PageSpec(url), audio=audio), 2.5)
     with av.open(str(tmp_path / f"recording.{format}")) as container:
-        video = container.streams.video[0].codec_context.name if container.streams.video else None
-        assert (video, container.streams.audio[0].codec_context.name.removeprefix("lib")) == codecs
+        kinds = (container.streams.video, container.streams.audio)
+        names = tuple(found[0].codec_context.name.removeprefix("lib") if found else None for found in kinds)
+        assert names == codecs
         assert float(container.duration or 0) / 1_000_000 == pytest.approx(2.5, abs=0.5)
-        assert sum(1 for _ in container.decode(audio=0)) > 80
+        assert sum(1 for _ in container.decode()) > 60
 
 
 class _WithoutH264(WebRecorder):

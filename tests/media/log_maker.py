@@ -19,6 +19,7 @@ from recorders.config import EncoderConfig, X264Preset
 from recorders.encoder import AudioEncoder, VideoEncoder
 from recorders.formats import codecs_of
 from recorders.log.cmaf import CmafWriter
+from recorders.log.files import RUNS, LogName, log_of
 from recorders.log.segment_log import SegmentLog
 from recorders.spec import AudioSpec, Format, VideoSpec
 
@@ -57,13 +58,15 @@ def write(
     preset: X264Preset = "veryfast",
     tracks: Literal["as the format", "pictures"] = "as the format",
     dies: bool = False,
+    user: str = "",
 ) -> SegmentLog:
     """An attempt of pictures `first` to `first + pictures`, with the sound that belongs to them.
 
-    One that `dies` closes nothing.
+    One that `dies` closes nothing. That of a `user` goes into a log of its own.
     """
     codecs = codecs_of(format)
-    log = SegmentLog(folder, "rec", attempt)
+    name = log_of("rec_{user}", user) if user else LogName("rec")
+    log = SegmentLog(folder, name.prefix, attempt * RUNS if user else attempt, index=name.index)
     video = (
         VideoEncoder(VideoSpec(WIDTH, HEIGHT, RATE, 300), EncoderConfig(preset=preset), PART_SECONDS, codecs.video)
         if codecs.video

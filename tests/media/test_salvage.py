@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from recorders.errors import Fenced
 from recorders.log import files
+from recorders.log.files import LogName
 from recorders.log.finish import finish
 from recorders.log.journal import Heading, Journal, Packet, read
 from recorders.log.salvage import open_log, salvage
@@ -65,16 +66,16 @@ def test_salvaging_twice_adds_nothing(died: Path, tmp_path: Path) -> None:
     folder = tmp_path / "log"
     shutil.copytree(died, folder)
     journal = (folder / "rec_1.journal").read_bytes()
-    salvage(folder, "rec")
+    salvage(folder, LogName("rec"))
     index = read_index(folder)
     (folder / "rec_1.journal").write_bytes(journal)  # it died before it could remove this
-    salvage(folder, "rec")
+    salvage(folder, LogName("rec"))
     assert read_index(folder) == index
 
 
 def test_a_recorder_that_lives_after_all_changes_nothing(tmp_path: Path) -> None:
     late = write(tmp_path, pictures=DIED_AT, dies=True)
-    salvage(tmp_path, "rec")
+    salvage(tmp_path, LogName("rec"))
     salvaged = {path.name: path.read_bytes() for path in tmp_path.iterdir() if "_1_" in path.name}
     index = read_index(tmp_path)
     with pytest.raises(Fenced):
@@ -122,6 +123,6 @@ def test_a_journal_cut_anywhere_is_whole_up_to_there(
 
 
 def test_no_journal_and_no_log(tmp_path: Path) -> None:
-    salvage(tmp_path, "rec")
+    salvage(tmp_path, LogName("rec"))
     assert read(tmp_path / files.journal_name("rec", 1)) is None
     assert SegmentLog(tmp_path, "rec", 1).parts == ()

@@ -139,6 +139,35 @@ def test_the_finished_playlist_outlives_what_other_nodes_still_have_of_the_recor
     assert _objects(s3, place)["rec.m3u8"] == done
 
 
+@pytest.mark.parametrize("format", ["hls", "mp4"])
+def test_a_log_of_each_user_goes_the_same_way(s3: S3, tmp_path: Path, format: Format) -> None:
+    place = Place(f"s3://{BUCKET}/kept", f"app/each-{format}", "rec_{user}", format)
+    here, there = Spool(tmp_path / "here", place), Spool(tmp_path / "there", place)
+    with here.held(1):
+        for user in ("ada", "a_1"):
+            write(here.folder, format, user=user, preset="ultrafast")
+        assert here.backlog > 0
+        here.advance()
+        assert here.backlog == 0
+    with there.held(1):
+        there.adopt()
+        write(there.folder, format, user="ada", attempt=2, first=150, preset="ultrafast")
+        write(there.folder, format, user="ben", attempt=2, first=150, pictures=40, preset="ultrafast", dies=True)
+        done = there.settle()
+    single = (f".{format}",) if format == "mp4" else ()
+    ends = (".m3u8", *single, ".json")
+    assert done.files == tuple(f"rec_{user}{end}" for user in ("a_1", "ada", "ben") for end in ends)
+    assert not there.folder.exists()
+    kept = _download(s3, place, tmp_path / "kept")
+    whole = {"a_1": range(135), "ada": [*range(135), *range(150, 285)], "ben": range(150, 190)}
+    for user, numbers in whole.items():
+        assert validate(kept / f"rec_{user}.m3u8") == []
+        for end in ends[:-1]:
+            assert content(kept / f"rec_{user}{end}").numbers == list(numbers)
+    with there.held(1):
+        assert there.settle() == done, "a second time changes nothing"
+
+
 def test_what_a_lost_node_still_had_is_added_when_it_comes_back(s3: S3, tmp_path: Path, place: Place) -> None:
     lost, second = Spool(tmp_path / "lost", place), Spool(tmp_path / "second", place)
     with lost.held(1):

@@ -20,7 +20,7 @@ from livekit.rtc._proto import room_pb2
 from recorders.config import RecorderConfig
 from recorders.errors import Lost
 from recorders.log.finish import finish
-from recorders.native.compositor import planes_of
+from recorders.native.planes import planes_of
 from recorders.native.recorder import NativeRecorder
 from recorders.spec import ChannelSpec, RecordingSpec, VideoSpec
 from tests.oracle.analyse import analyse

@@ -21,7 +21,7 @@ import pytest
 
 from recorders.config import AgoraConfig
 from recorders.errors import InvalidSpec, Lost, RecorderError, Refused, Unreachable
-from recorders.native.compositor import planes_of
+from recorders.native.planes import planes_of
 from recorders.sources import agora
 from recorders.sources.agora import AgoraSource
 from recorders.spec import ChannelSpec

@@ -52,6 +52,12 @@ def test_defaults_are_filled_in_and_the_token_stays_inside(api: Api, caplog: pyt
     assert all(TOKEN.encode() not in path.read_bytes() for path in api.data.rglob("*") if path.is_file())
 
 
+def test_what_is_not_to_be_recorded_stays_null(api: Api) -> None:
+    task = api.start({**NATIVE, "mode": "individual", "video": None}, "null1").json()["task_id"]
+    payload = api.post(f"/{task}/status", {"request_id": "other1"}).json()["payload"]
+    assert (payload["mode"], payload["video"], payload["audio"]["channels"]) == ("individual", None, 2)
+
+
 def test_a_start_is_idempotent_and_its_token_counts(api: Api) -> None:
     first = api.start(NATIVE).json()
     assert first["status"] == "enqueued"

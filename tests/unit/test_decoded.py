@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from recorders.native.compositor import planes_of
+from recorders.native.planes import planes_of
 from recorders.sources.decoded import sound, upright
 
 

@@ -33,7 +33,7 @@ from egress_ray.tokens.claims import Claim
 from egress_ray.tokens.livekit import check
 from recorders.config import LiveKitConfig
 from recorders.errors import Lost, RecorderError, Refused, Unreachable
-from recorders.native.compositor import planes_of
+from recorders.native.planes import planes_of
 from recorders.sources.livekit import LiveKitSource, recorder_token
 from recorders.sources.livekit_members import Members
 from recorders.spec import ChannelSpec

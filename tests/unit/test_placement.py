@@ -26,6 +26,15 @@ def test_costs() -> None:
     assert str(cost(payload("freestyle"), SETTINGS)) == "0.70 CPU and 700 MiB"
 
 
+def test_individual_and_sound_alone_cost_less() -> None:
+    individual, sound = {"mode": "individual"}, {"video": None}
+    assert cost({**payload(users=4), **individual}, SETTINGS) == Cost(0.29, 340 * MIB)
+    assert cost({**payload(users=4), **individual, **sound}, SETTINGS) == Cost(0.17, 340 * MIB)
+    assert cost({**payload(users=4), **sound}, SETTINGS) == Cost(0.14, 300 * MIB)
+    assert cost({**payload(users=4), "format": "m4a"}, SETTINGS) == Cost(0.14, 300 * MIB)
+    assert cost({**payload("freestyle"), **sound}, SETTINGS) == Cost(0.2, 700 * MIB)
+
+
 @given(st.sampled_from(["flat", "freestyle"]), st.integers(2, 8192), st.integers(1, 60), st.integers(0, 31))
 def test_more_never_costs_less(layout: str, width: int, rate: int, users: int) -> None:
     some = cost(payload(layout, width, 720, rate, users), SETTINGS)

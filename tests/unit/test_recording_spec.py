@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,24 @@ def test_what_a_picture_looks_like() -> None:
     assert (asked.spotlight, asked.background, asked.labels) == ("speaker", Background("#102030", "office"), True)
     assert asked_for(background={}).background == Background()
     assert asked_for(background={"image": "office"}).background == Background("#000000", "office")
+
+
+@pytest.mark.parametrize(("pattern", "prefix"), [("{user}/{date}", "{user}/20260131"), ("rec", "rec_{user}")])
+def test_individual_recordings_have_a_place_for_the_user(pattern: str, prefix: str) -> None:
+    given = task(layout="flat", mode="individual", channel="room", workerUid=1, filename_pattern=pattern)
+    spec = to_spec(given, "a-secret-token", 1, Path("/d"), Limits())
+    assert spec.prefix == prefix
+    assert isinstance(spec.subject, ChannelSpec)
+    assert spec.subject.mode == "individual"
+
+
+def test_what_is_null_is_not_recorded() -> None:
+    whole = task(layout="flat", channel="room", workerUid=1)
+    for kind in ("video", "audio"):
+        payload = {name: value for name, value in whole.payload.items() if name != kind}
+        spec = to_spec(replace(whole, payload=payload), "a-secret-token", 1, Path("/d"), Limits())
+        assert getattr(spec, kind) is None
+        assert spec.video or spec.audio
 
 
 def test_a_page() -> None:

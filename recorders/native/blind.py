@@ -1,0 +1,31 @@
+"""A sink for recordings of sound alone: pictures end here, before they are queued for nobody."""
+
+from __future__ import annotations
+
+import av
+
+from recorders.sources.base import EncodedFrame, Kind, Sink
+
+
+class Blind:
+    """`sink` without its pictures."""
+
+    def __init__(self, sink: Sink) -> None:
+        self.joined = sink.joined
+        self.left = sink.left
+        self.audio = sink.audio
+        self.count = sink.count
+        self._sink = sink
+
+    def muted(self, uid: str, kind: Kind, on: bool) -> None:
+        """See `Sink`."""
+        if kind == "audio":
+            self._sink.muted(uid, kind, on)
+
+    def encoded(self, uid: str, kind: Kind, frame: EncodedFrame) -> None:
+        """See `Sink`."""
+        if kind == "audio":
+            self._sink.encoded(uid, kind, frame)
+
+    def video(self, uid: str, frame: av.VideoFrame, t: float) -> None:
+        """See `Sink`."""
