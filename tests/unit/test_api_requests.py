@@ -190,7 +190,7 @@ FIELDS = st.sampled_from(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(FIELDS, JSON, st.sampled_from([NATIVE, WEB, CUSTOMIZED]))
 def test_any_value_in_any_field_is_accepted_or_refused_by_name(
     api: Api, field: str, value: Any, payload: dict[str, Any]
@@ -206,7 +206,7 @@ def test_any_value_in_any_field_is_accepted_or_refused_by_name(
         assert all(detail["field"] for detail in reply.json()["details"])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.binary(max_size=200) | JSON.map(lambda value: repr(value).encode(errors="replace")))
 def test_bytes_that_are_no_request(api: Api, body: bytes) -> None:
     reply = api.http.post("/egress/v1/app/tasks", content=body)

@@ -32,7 +32,7 @@ def test_plain(name: str, seen: str) -> None:
     assert plain(name) == seen
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.text(max_size=40), st.integers(0, 400), st.integers(10, 48))
 def test_any_name_fits(name: str, width: int, size: int) -> None:
     mask = ink(name, width, size, 10)

@@ -110,7 +110,7 @@ def paint(cells: tuple[Cell, ...], shown: dict[str, tuple[Colour, Size] | None])
     return list(canvas)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(events)
 def test_whatever_happens_the_canvas_is_as_if_painted_anew(events: list[tuple[Any, ...]]) -> None:
     compositor = Compositor(WIDTH, HEIGHT, plain_planes(BACKGROUND, WIDTH, HEIGHT))

@@ -103,7 +103,7 @@ def test_open_tasks_and_the_channel_that_is_recorded_now(connection: Connection)
     assert [entry.key for entry in rows.open_tasks(connection)] == keys[1:]
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(count=st.integers(0, 12), limit=st.integers(1, 5), stopped=st.sets(st.integers(0, 11)))
 def test_pages_hold_every_task_once_newest_first(
     connection: Connection, count: int, limit: int, stopped: set[int]
