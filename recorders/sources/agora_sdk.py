@@ -17,8 +17,8 @@ from recorders.errors import InvalidSpec
 
 _LIBRARIES = ("libagora_rtc_sdk.so", "libAgoraRtcKit.dylib")
 _HOW = (
-    "on every node, `pip install 'egress-ray[agora]'`, run `python -c 'import agora.rtc'` once, and start Ray with "
-    "its agora_sdk folder in LD_LIBRARY_PATH"
+    "on every node, `pip install '.[agora]'` in egress-ray's folder, run `python -c 'import agora.rtc'` once, and "
+    "start Ray with its agora_sdk folder in LD_LIBRARY_PATH"
 )
 
 

@@ -128,7 +128,8 @@ def refusal(message: str, room: str, host: str) -> RecorderError:
 
 def _missing(error: Exception) -> InvalidSpec:
     fact = str(error).partition("\n")[0].rstrip(".")
-    return InvalidSpec(f"LiveKit's library cannot be loaded on this node ({fact}): install egress-ray[livekit] there.")
+    how = "`pip install '.[livekit]'` in egress-ray's folder there"
+    return InvalidSpec(f"LiveKit's library cannot be loaded on this node ({fact}): {how}.")
 
 
 class _Hush(logging.Filter):

@@ -164,7 +164,7 @@ def test_publishing_needs_a_privilege_of_its_own() -> None:
         check_publishing(late, replace(CLAIM, now=ISSUED + 61))
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(st.data())
 def test_a_changed_token_never_holds_and_never_breaks_the_parser(data: st.DataObject) -> None:
     unpacked = bytearray(Making(SERVICES).unpacked)
@@ -175,7 +175,7 @@ def test_a_changed_token_never_holds_and_never_breaks_the_parser(data: st.DataOb
         check(parse(pack(bytes(unpacked))), CLAIM, CERTIFICATE)
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(st.text(max_size=60) | st.binary(max_size=300).map(lambda raw: "007" + base64.b64encode(raw).decode()))
 def test_any_text_is_refused_in_one_way(text: str) -> None:
     with pytest.raises(BadToken):

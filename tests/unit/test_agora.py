@@ -308,7 +308,7 @@ def test_an_sdk_that_is_not_there_is_one_clear_error(installed: Path, monkeypatc
         with pytest.raises(InvalidSpec) as missing:
             asyncio.run(source().run(Told()))
         sentence = str(missing.value)
-        assert "pip install 'egress-ray[agora]'" in sentence
+        assert "pip install '.[agora]'" in sentence
         assert ssl._create_default_https_context is verifying, "certificates are verified still"
         return sentence.partition(":")[0]
 

@@ -18,13 +18,15 @@ from tests.unit.api_client import TOKEN, serving
 from tests.unit.test_livekit_token import KEY, SECRET, made
 
 NOW = int(time.time())
-PUBLISHING = ((1, 600), (2, 600), (3, 600))
+DAY = 86_400  # all the tests of a session may run before these do
+PUBLISHING = ((1, DAY), (2, DAY), (3, DAY))
 OPAQUE = "007eJxt9VMp+//+i9SOE"
 
 
 def token(channel: str = "room", uid: str = "42", certificate: str = CERTIFICATE, **of: Any) -> str:
-    privileges = of.pop("privileges", ((1, 600),))
-    return str(Making((rtc(channel, uid, privileges),), issued=NOW, certificate=certificate, **of))
+    privileges = of.pop("privileges", ((1, DAY),))
+    made_of = {"issued": NOW, "expire": DAY, "certificate": certificate, **of}
+    return str(Making((rtc(channel, uid, privileges),), **made_of))
 
 
 @pytest.fixture

@@ -388,4 +388,4 @@ except InvalidSpec as error:
         ran = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60)
         assert ran.stdout.count("\n") == 1, ran.stderr
         assert ran.stdout.startswith("LiveKit's library cannot be loaded on this node ("), ran.stdout
-        assert ran.stdout.endswith("): install egress-ray[livekit] there.\n")
+        assert ran.stdout.endswith("): `pip install '.[livekit]'` in egress-ray's folder there.\n")
