@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -21,7 +22,7 @@ from recorders.errors import Lost, Refused
 from recorders.log.finish import finish
 from recorders.log.segment_log import SegmentLog, read_index
 from recorders.native.recorder import NativeRecorder
-from recorders.spec import AudioSpec, ChannelSpec, Format, Layout, RecordingSpec, VideoSpec
+from recorders.spec import AudioSpec, Background, ChannelSpec, Format, Layout, RecordingSpec, VideoSpec
 from tests.oracle.analyse import analyse
 from tests.oracle.clips import cached_clips
 from tests.oracle.demo_clock import clock_errors
@@ -115,8 +116,13 @@ def test_nothing_to_play_is_refused_and_nothing_to_open_is_lost(tmp_path: Path) 
 
 
 def test_demo_shows_each_in_its_own_colour_and_tone(tmp_path: Path) -> None:
+    """The background's picture is not on this machine: its colour is seen, and the recording goes on."""
     asked = time.time()
-    recorder = NativeRecorder(spec(tmp_path, "user1", "user2", format="mp4"), RecorderConfig())
+    wanted = spec(tmp_path, "user1", "user2", format="mp4")
+    assert isinstance(wanted.subject, ChannelSpec)
+    subject = replace(wanted.subject, background=Background("#204060", "office"))
+    config = RecorderConfig.model_validate({"native": {"backgrounds": {"office": str(tmp_path / "gone.png")}}})
+    recorder = NativeRecorder(replace(wanted, subject=subject), config)
     assert asyncio.run(record(recorder, 2.5)) == "user_stop"
     first = recorder.progress().first_frame_at
     assert first is not None
@@ -129,7 +135,8 @@ def test_demo_shows_each_in_its_own_colour_and_tone(tmp_path: Path) -> None:
     left, right = last[80, 10], last[80, 170]  # 160x90 each, in the middle of the height
     assert left[0] > left[1] + 60  # red
     assert right[1] > right[0] + 60  # green
-    assert last[10].max() < 24, "letterboxed"
+    assert np.abs(last[10] - (0x20, 0x40, 0x60)).max() < 10, "letterboxed"
+    assert recorder.progress().counters["background_missing"] == 1
     with av.open(str(tmp_path / "rec.mp4")) as container:
         sound = np.concatenate([frame.to_ndarray() for frame in container.decode(audio=0)], axis=1)[0]
     assert abs(sound.size / 48000 - seconds) < 0.05
