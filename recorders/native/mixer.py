@@ -10,13 +10,16 @@ from typing import cast
 
 import av
 import numpy as np
-import numpy.typing as npt
 from av.audio.resampler import AudioResampler
 
-Samples = npt.NDArray[np.float32]
+from recorders.native.drift import Drift, Samples
+
+__all__ = ["Mixer", "Samples"]
 
 # A voice goes on where it ended while its clock agrees within this; beyond it is placed anew.
 CONTIGUOUS_S = 0.030
+# Its own timestamps tell of a hole when they leave out this long, or nearly a frame.
+_HOLE_S, _HOLE = 0.015, 0.95
 # How far ahead of the reader sound may lie; more than any playout delay.
 RING_S = 4.0
 # The gain comes back to 1 at this speed (per second) after a peak.
@@ -32,6 +35,8 @@ class _Voice:
         self._resampler: AudioResampler | None = None
         self._source: tuple[str, str, int] | None = None
         self.end: int | None = None
+        self.next = 0.0  # seconds at which its next frame is to be expected, by its own timestamps
+        self.drift = Drift(rate)
 
     def resample(self, frame: av.AudioFrame) -> Iterator[Samples]:
         """Pieces of (n, 1) or (n, channels); FFmpeg's own way between mono and stereo would change the loudness."""
@@ -66,13 +71,21 @@ class Mixer:
         if voice is None:
             voice = self._voices[uid] = _Voice(self.sample_rate, self.channels)
         wanted = round(seconds * self.sample_rate)
-        at, skip = wanted, 0
+        length = frame.samples / frame.sample_rate
+        at, skip, goes_on = wanted, 0, False
         if voice.end is not None:
-            if abs(wanted - voice.end) <= CONTIGUOUS_S * self.sample_rate:
-                at = voice.end
+            hole = seconds - voice.next >= max(_HOLE_S, _HOLE * length) and wanted >= voice.end
+            if abs(wanted - voice.end) <= CONTIGUOUS_S * self.sample_rate and not hole:
+                at, goes_on = voice.end, True
             elif wanted < voice.end:
                 skip = voice.end - wanted  # its own sound is there already: do not say it twice
+        voice.next = seconds + length
+        lag = wanted - at
+        if not goes_on:
+            voice.drift.forget()
         for pcm in voice.resample(frame):
+            if goes_on:
+                pcm = voice.drift.correct(pcm, lag)
             voice.end = at + len(pcm)
             self._put(pcm[skip:], at + skip)
             at, skip = voice.end, max(0, skip - len(pcm))
