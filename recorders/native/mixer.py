@@ -12,6 +12,7 @@ import av
 import numpy as np
 from av.audio.resampler import AudioResampler
 
+from recorders.native.conceal import Concealment
 from recorders.native.drift import Drift, Samples
 
 __all__ = ["Mixer", "Samples"]
@@ -37,6 +38,7 @@ class _Voice:
         self.end: int | None = None
         self.next = 0.0  # seconds at which its next frame is to be expected, by its own timestamps
         self.drift = Drift(rate)
+        self.concealment = Concealment(rate)
 
     def resample(self, frame: av.AudioFrame) -> Iterator[Samples]:
         """Pieces of (n, 1) or (n, channels); FFmpeg's own way between mono and stereo would change the loudness."""
@@ -83,9 +85,11 @@ class Mixer:
         lag = wanted - at
         if not goes_on:
             voice.drift.forget()
+            self._conceal(voice, at)
         for pcm in voice.resample(frame):
             if goes_on:
                 pcm = voice.drift.correct(pcm, lag)
+            pcm = voice.concealment.heard(pcm)
             voice.end = at + len(pcm)
             self._put(pcm[skip:], at + skip)
             at, skip = voice.end, max(0, skip - len(pcm))
@@ -102,6 +106,14 @@ class Mixer:
             return np.zeros((n, self.channels), np.float32)
         block = self._take(n)
         return self._limit(block)
+
+    def _conceal(self, voice: _Voice, at: int) -> None:
+        """Fill the hole from where the voice ended up to `at`, if it is a small one."""
+        made = None if voice.end is None or at <= voice.end else voice.concealment.fill(at - voice.end)
+        if made is None:
+            voice.concealment.forget()
+        else:
+            self._put(made, at - len(made))
 
     def _put(self, pcm: Samples, at: int) -> None:
         if at < self.position:

@@ -54,6 +54,7 @@ class Guard:
         pinned = cast(Any, receiver)
         pinned._RTCRtpReceiver__jitter_buffer = self
         pinned._RTCRtpReceiver__nack_generator = None
+        pinned._RTCRtpReceiver__rtx_ssrc = _Repairs(self)
         pinned._handle_rtcp_packet = self._handle_rtcp
         pinned.receive = self._learn
 
@@ -101,6 +102,11 @@ class Guard:
         self._closed = True
         if self._timer is not None:
             self._timer.cancel()
+
+    @property
+    def ssrc(self) -> int | None:
+        """Of the media; None before there is any."""
+        return self._ssrc
 
     def _begin(self, ssrc: int, rate: int) -> None:
         self._ssrc = ssrc
@@ -160,3 +166,16 @@ class Guard:
         task = asyncio.ensure_future(sending)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+class _Repairs(dict[int, int]):
+    """Whose packets an RTX stream (RFC 4588) sends again: a receiver has one stream, so they can only be its own, even
+    where the SDP does not say so. FFmpeg's does not say it in the way that aiortc understands."""
+
+    def __init__(self, guard: Guard) -> None:
+        super().__init__()
+        self._guard = guard
+
+    def get(self, ssrc: int, default: Any = None) -> Any:
+        """As aiortc asks for it."""
+        return super().get(ssrc, default) or self._guard.ssrc

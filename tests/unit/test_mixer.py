@@ -163,12 +163,23 @@ def test_a_voice_that_is_found_to_be_early_comes_to_its_place() -> None:
     assert abs(end / RATE - (0.1 + 15 - 0.02)) < 0.003
 
 
-def test_a_lost_frame_leaves_a_hole_of_its_length_and_nothing_moves() -> None:
-    out, mixer = placed(0, 4, lost=range(100, 101))
+@pytest.mark.parametrize("lost", [range(100, 101), range(100, 103)])
+def test_lost_frames_are_made_up_for_and_nothing_moves(lost: range) -> None:
+    out, mixer = placed(0, 4, lost=lost)
     pcm = tone(440, 4, 0.5)[:, :1]
-    pcm[100 * 960 : 101 * 960] = 0
-    assert np.array_equal(out[4800:], pcm[: len(out) - 4800])
+    got, wanted = out[4800:], pcm[: len(out) - 4800]
+    begin, end = lost.start * 960, lost.stop * 960
+    assert np.array_equal(got[:begin], wanted[:begin])
+    assert np.array_equal(got[end + 288 :], wanted[end + 288 :])
+    assert np.abs(got[begin : begin + 960] - wanted[begin : begin + 960]).max() < 0.05
+    assert np.abs(np.diff(got[:, 0])).max() < 0.5 * 2 * np.pi * 440 / RATE * 1.2, "no step"
     assert mixer.late == 0
+
+
+def test_a_silence_of_the_senders_is_left_silent() -> None:
+    out, _ = placed(0, 4, lost=range(100, 120))  # 400 ms, as with discontinuous transmission
+    assert not out[4800 + 100 * 960 : 4800 + 120 * 960].any()
+    assert out[4800 + 120 * 960 :].any()
 
 
 def test_late_sound_is_counted_and_its_rest_still_heard() -> None:

@@ -132,7 +132,8 @@ async def until(what: Callable[[], bool], seconds: float = 10.0) -> None:
 
 def test_the_names_are_there() -> None:
     names = RTCRtpReceiver.__init__.__code__.co_names
-    assert {"_RTCRtpReceiver__jitter_buffer", "_RTCRtpReceiver__nack_generator"} <= set(names)
+    private = ("jitter_buffer", "nack_generator", "rtx_ssrc")
+    assert {f"_RTCRtpReceiver__{name}" for name in private} <= set(names)
     for name in ("_handle_rtcp_packet", "_send_rtcp_nack", "_send_rtcp_pli", "receive"):
         assert asyncio.iscoroutinefunction(getattr(RTCRtpReceiver, name)), name
     gather = aioice.ice.Connection.get_component_candidates
