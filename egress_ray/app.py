@@ -19,7 +19,7 @@ from egress_ray.manager.client import get_manager, present_manager
 from egress_ray.names import ON_HEAD
 from egress_ray.recording.job import Publication
 from egress_ray.secrets import open_vault
-from egress_ray.settings import Settings, load
+from egress_ray.settings import SECRETS, Settings, load
 from egress_ray.tasks import Manager, NewTask, Page, Refusal, RequestConflict, State, Task
 
 _CALLS_AT_ONCE = 1000
@@ -88,6 +88,11 @@ class RayGateway:
         answer: Publication = await self._recording(recording).publish.remote(user, token, offer)
         return answer
 
+    async def patch(self, recording: str, resource: str, token: str, fragment: str, if_match: str) -> Publication:
+        """Hand a WHIP session's ICE fragment to a recording."""
+        answer: Publication = await self._recording(recording).patch.remote(resource, token, fragment, if_match)
+        return answer
+
     async def unpublish(self, recording: str, resource: str, token: str) -> Publication:
         """End a WHIP session."""
         answer: Publication = await self._recording(recording).unpublish.remote(resource, token)
@@ -140,8 +145,11 @@ def build(args: dict[str, Any]) -> Application:
 
 def _holds_secret(args: dict[str, Any]) -> bool:
     url = args.get("store", {}).get("url")
-    return bool(
-        args.get("secrets", {}).get("key")
-        or args.get("sources", {}).get("janus", {}).get("api_secret")
-        or (url and make_url(url).password)
-    )
+    return bool((url and make_url(url).password) or _any_of(SECRETS, args))
+
+
+def _any_of(secrets: dict[str, Any] | set[str], args: dict[str, Any]) -> bool:
+    """Whether one of the settings that are named has a value."""
+    if isinstance(secrets, set):
+        return any(args.get(name) for name in secrets)
+    return any(_any_of(inner, args.get(name) or {}) for name, inner in secrets.items())

@@ -25,6 +25,10 @@ class Gateway(Protocol):
         """Hand a WHIP offer to a recording."""
         ...
 
+    async def patch(self, recording: str, resource: str, token: str, fragment: str, if_match: str) -> Publication:
+        """Hand a WHIP session's ICE fragment to a recording."""
+        ...
+
     async def unpublish(self, recording: str, resource: str, token: str) -> Publication:
         """End a WHIP session."""
         ...

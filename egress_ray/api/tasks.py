@@ -11,7 +11,7 @@ from fastapi import APIRouter, Query
 from egress_ray.api import limits
 from egress_ray.api.context import AppId, TaskId, WithGateway, WithSettings, WithVault, documented
 from egress_ray.api.errors import ApiError, invalid
-from egress_ray.api.managers import bounded
+from egress_ray.api.managers import Gateway, bounded
 from egress_ray.api.models import (
     ErrorDetail,
     ListReply,
@@ -22,7 +22,10 @@ from egress_ray.api.models import (
     TaskRequest,
 )
 from egress_ray.api.rules import problems
+from egress_ray.recording.job import task_of
+from egress_ray.settings import Settings
 from egress_ray.tasks import NewTask, Refusal, RequestConflict, State, Task
+from recorders.sources import source_of
 
 router = APIRouter(prefix="/egress/v1/{app_id}/tasks", tags=["tasks"])
 
@@ -35,6 +38,7 @@ async def start(
     found = problems(body, settings)
     if found:
         raise invalid(found, body.request_id)
+    await _only_one(app_id, body, gateway, settings)
     token = body.payload.access_token.get_secret_value() if body.payload.access_token is not None else None
     plain = body.model_dump_json().encode() + (token or "").encode()
     new = NewTask(
@@ -54,6 +58,21 @@ async def start(
         detail = ErrorDetail(field="request_id", message="was used before with another body")
         raise ApiError(409, message, request_id=body.request_id, details=[detail])
     return StartReply(request_id=body.request_id, task_id=task.task_id, status=task.state.lower())
+
+
+async def _only_one(app_id: str, body: StartRequest, gateway: Gateway, settings: Settings) -> None:
+    """`ApiError` 409 when publishers push to another recording of the channel already: they push to one."""
+    channel = body.payload.channel
+    if channel is None or source_of(app_id, channel, settings.sources) != "whip":
+        return
+    recording = await bounded(gateway, gateway.manager.recording_of(app_id, channel), body.request_id)
+    if recording is None:
+        return
+    other = await bounded(gateway, gateway.manager.task(app_id, task_of(recording)), body.request_id)
+    if other is not None and other.request_id != body.request_id:
+        message = f"Channel {channel} is recorded by task {other.task_id}, and its publishers can push to one only."
+        detail = ErrorDetail(field="payload.channel", message=f"is recorded by task {other.task_id} already")
+        raise ApiError(409, message, request_id=body.request_id, details=[detail], code="channel_is_recorded")
 
 
 @router.post("/{task_id}/stop", responses=documented(400, 404, 413, 503))

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from fnmatch import fnmatchcase
 
-from recorders.config import SourcesConfig
+from recorders.config import SourceName, SourcesConfig
 from recorders.errors import InvalidSpec
 from recorders.sources.base import Source
 from recorders.spec import ChannelSpec
+
+
+def source_of(app_id: str, channel: str, config: SourcesConfig) -> SourceName | None:
+    """The name of the source that serves a channel: that of the first rule that matches; None without."""
+    for rule in config.rules:
+        if fnmatchcase(app_id, rule.app_id) and fnmatchcase(channel, rule.channel):
+            return rule.source
+    return None
 
 
 def build(spec: ChannelSpec, config: SourcesConfig) -> Source:
@@ -15,23 +23,25 @@ def build(spec: ChannelSpec, config: SourcesConfig) -> Source:
 
     Only that back end is imported: an RTC stack costs a good part of a second.
     """
-    for rule in config.rules:
-        if fnmatchcase(spec.app_id, rule.app_id) and fnmatchcase(spec.channel, rule.channel):
-            break
-    else:
+    source = source_of(spec.app_id, spec.channel, config)
+    if source is None:
         raise InvalidSpec(f"No source is configured for channel {spec.channel} of app {spec.app_id}.")
-    if rule.source == "demo":
+    if source == "demo":
         from recorders.sources.demo import DemoSource
 
         return DemoSource(spec)
-    if rule.source == "media":
+    if source == "media":
         from recorders.sources.media import MediaSource
 
         return MediaSource(spec, config.media)
-    if rule.source == "janus":
+    if source == "janus":
         from recorders.sources.janus import JanusSource
 
         return JanusSource(spec, config.janus)
+    if source == "whep":
+        from recorders.sources.whep import WhepSource
+
+        return WhepSource(spec, config.whep)
     from recorders.sources.whip import WhipSource
 
     return WhipSource(spec, config.whip)

@@ -53,7 +53,7 @@ class Peer:
         self._on_change = on_change
         self._loop = asyncio.get_running_loop()
         self._clock = MediaClock()
-        self._guards: list[Guard] = []
+        self._guards: dict[RTCRtpReceiver, Guard] = {}
         self._path: Path | None = None
         self.joined = False  # connected, at least once
         self._gone = False
@@ -62,7 +62,7 @@ class Peer:
         self._deadline: asyncio.TimerHandle | None = None
 
     async def answer(self, offer: str) -> str:
-        """Answer an SDP offer of at most one sound and one picture. Raises `BadOffer`."""
+        """Answer an SDP offer of at most one sound and one picture, the first or another one. Raises `BadOffer`."""
         try:
             _check(offer)
             await self._pc.setRemoteDescription(RTCSessionDescription(_without_names(offer), "offer"))
@@ -113,20 +113,22 @@ class Peer:
 
     async def _open(self, description: RTCSessionDescription) -> None:
         """Settle on our side's description, from which on the other side may connect."""
-        transceivers = self._pc.getTransceivers()
-        offer_addresses(transceivers, self._ice)
-        self._path = Path(transceivers[0].receiver.transport.transport, self._ice)
+        if self._path is None:
+            transceivers = self._pc.getTransceivers()
+            offer_addresses(transceivers, self._ice)
+            self._path = Path(transceivers[0].receiver.transport.transport, self._ice)
         try:
             await self._pc.setLocalDescription(description)
         except NoPort as error:
             raise BadOffer(str(error)) from error
-        self._deadline = self._loop.call_later(_CONNECT_S, self._give_up)
+        if self._deadline is None:
+            self._deadline = self._loop.call_later(_CONNECT_S, self._give_up)
 
     def _watch(self) -> None:
         """Take the media of all receivers, before the connection gives them any."""
-        for transceiver in self._pc.getTransceivers():
-            if transceiver.receiver.track is not None:
-                self._guards.append(Guard(self.uid, self._sink, self._clock, transceiver.receiver))
+        for receiver in self._pc.getReceivers():
+            if receiver.track is not None and receiver not in self._guards:
+                self._guards[receiver] = Guard(self.uid, self._sink, self._clock, receiver)
 
     def keyframe(self) -> None:
         """Ask for a keyframe. Callable from any thread."""
@@ -140,7 +142,7 @@ class Peer:
         self._gone = True
         if self._deadline is not None:
             self._deadline.cancel()
-        for guard in self._guards:
+        for guard in self._guards.values():
             guard.close()
         try:
             async with asyncio.timeout(_CLOSE_S):
@@ -151,7 +153,7 @@ class Peer:
             log.warning("The connection of %s did not close cleanly: %s", self.uid, type(error).__name__)
 
     def _ask(self) -> None:
-        for guard in self._guards:
+        for guard in self._guards.values():
             guard.ask()
 
     def _changed(self) -> None:

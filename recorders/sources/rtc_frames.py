@@ -69,6 +69,7 @@ class Assembler:
         self.lost = 0  # packets given up
         self.dropped = 0  # pictures that came without what they are predicted from
         self.repeated = 0  # packets that came twice, or after they were given up
+        self.gaps = 0  # times that a packet came before one that it follows
         self._held: dict[int, Packet] = {}
         self._came: dict[int, float] = {}  # when those that are held did
         self._head: int | None = None  # the first sequence number that has not been used, unwrapped
@@ -86,6 +87,7 @@ class Assembler:
             self.repeated += 1
             return []
         self._held[sequence], self._came[sequence] = packet, now
+        self.gaps += sequence > self._newest + 1
         self._newest = max(self._newest, sequence)
         pictures = self._whole()
         if len(self._held) > _HELD_LIMIT:

@@ -86,6 +86,9 @@ class Guard:
         else:
             self._requests.arrived(one.sequence, now)
             self._show(self._pictures.add(one, now))
+            if self._pictures.gaps:
+                self._pictures.gaps = 0
+                self._request(self._pictures.missing(), now)
         if self._timer is None:
             self._tend()
         return False, None
@@ -152,15 +155,19 @@ class Guard:
         else:
             self._show(self._pictures.tend(now))
             missing = self._pictures.missing()
-            if (asked := self._requests.due(missing, now)[:_NACK_LIMIT]) and self._ssrc is not None:
-                self._sink.count("packets_asked", len(asked))
-                self._send(self._receiver._send_rtcp_nack(self._ssrc, asked))
+            self._request(missing, now)
             pleads = self._pictures.pleads(now)
             if pleads and now - self._asked >= _KEYFRAME_S:
                 self.ask()
             waits = bool(missing) or pleads
         if waits and not self._closed:
             self._timer = self._loop.call_later(_TEND_S, self._tend)
+
+    def _request(self, missing: Sequence[int], now: float) -> None:
+        asked = self._requests.due(missing, now)[:_NACK_LIMIT]
+        if asked and self._ssrc is not None:
+            self._sink.count("packets_asked", len(asked))
+            self._send(self._receiver._send_rtcp_nack(self._ssrc, asked))
 
     def _send(self, sending: Coroutine[Any, Any, None]) -> None:
         task = asyncio.ensure_future(sending)

@@ -22,6 +22,8 @@ from aioice import Candidate, Connection
 from aioice.candidate import candidate_foundation, candidate_priority
 from aiortc import RTCIceServer, RTCIceTransport, RTCRtpTransceiver
 
+from recorders.config import IceConfig
+
 _GATHER_S = 5.0
 _CHECK_S = 15.0
 _RECEIVE_BUFFER = 1 << 20
@@ -53,6 +55,20 @@ class IceSettings:
     turn_url: str | None = None
     turn_username: str | None = None
     turn_credential: str | None = field(default=None, repr=False)
+
+    @staticmethod
+    def of(config: IceConfig, *, loopback: bool = False) -> IceSettings:
+        """Those of a source's settings."""
+        return IceSettings(
+            config.ice_address,
+            config.stun_url,
+            loopback,
+            config.udp_ports,
+            config.public_address,
+            config.turn_url,
+            config.turn_username,
+            config.turn_credential.get_secret_value() if config.turn_credential else None,
+        )
 
     def servers(self) -> list[RTCIceServer]:
         """As aiortc is told of them."""

@@ -7,12 +7,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-# How long a packet may be late before it counts as missing: learned from those that come by themselves.
-_PATIENCE_LEAST_S, _PATIENCE_MOST_S = 0.005, 0.040
+# How long a packet may be late before it counts as missing: learned from those that come by themselves. Where none do,
+# it is asked for at once, for some senders keep what they have sent for a few pictures only.
+_PATIENCE_MOST_S = 0.040
 _FORGETS = 0.9995  # a packet
 # How long an answer takes: learned, too. It is asked again a little later than that.
 _ROUND_TRIP_S = 0.050
 _AGAIN_LEAST_S, _AGAIN_MOST_S = 0.030, 0.120
+_TIMES_MOST = 10
 
 
 @dataclass(slots=True)
@@ -28,14 +30,14 @@ class Requests:
     def __init__(self) -> None:
         self.recovered = 0  # packets that came after they had been asked for
         self._missing: dict[int, _Missing] = {}
-        self._patience = 2 * _PATIENCE_LEAST_S
+        self._patience = 0.0
         self._round_trip = _ROUND_TRIP_S
 
     def arrived(self, sequence: int, now: float) -> None:
         """A packet came, whether it had been missing or not."""
         missing = self._missing.pop(sequence, None)
         if missing is None:
-            self._patience = max(_PATIENCE_LEAST_S, self._patience * _FORGETS)
+            self._patience *= _FORGETS
         elif missing.times == 0:
             self._patience = min(_PATIENCE_MOST_S, max(self._patience, now - missing.since))
         else:
@@ -50,7 +52,9 @@ class Requests:
         asked = []
         for sequence in missing:
             one = self._missing[sequence] = before.get(sequence) or _Missing(now)
-            if now - (one.asked_at if one.times else one.since) >= (again if one.times else self._patience):
+            if one.times < _TIMES_MOST and now - (one.asked_at if one.times else one.since) >= (
+                again if one.times else self._patience
+            ):
                 one.asked_at = now
                 one.times += 1
                 asked.append(sequence)

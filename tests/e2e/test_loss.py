@@ -82,9 +82,7 @@ def test_loss_and_jitter(tmp_path: Path) -> None:
         of_sound = 100 * network.lost[_OPUS] / network.sent[_OPUS]
         most = level.repeated + 100 * starved / counters["frames"]
         assert stall <= level.stall + starved / 30, f"{who.name} stood still for {stall:.2f} s.{what}"
-        assert repeated <= level.repeated + 100 * starved / counters["frames"], (
-            f"{repeated:.1f} % of the pictures of {who.name} are no new ones.{what}"
-        )
+        assert repeated <= most, f"{repeated:.1f} % of the pictures of {who.name} are no new ones.{what}"
         assert sound_lost <= of_sound + 1, f"{sound_lost:.1f} % of the sound of {who.name} is missing.{what}"
         assert offsets, what
         assert np.percentile(offsets, 95) <= 60, what

@@ -42,13 +42,20 @@ async def whip_front(source: Ingest, networks: Mapping[str, Proxy] | None = None
             Route("/whip/{user}/{resource}", leave, methods=["DELETE"]),
         ]
     )
+    async with http_server(app) as origin:
+        yield f"{origin}/whip/"
+
+
+@asynccontextmanager
+async def http_server(app: Starlette) -> AsyncIterator[str]:
+    """An application on a free port of 127.0.0.1; yields its origin."""
     server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning"))
     task = asyncio.create_task(server.serve())
     while not server.started:  # noqa: ASYNC110, uvicorn tells in no other way
         await asyncio.sleep(0.01)
     try:
         port = server.servers[0].sockets[0].getsockname()[1]
-        yield f"http://127.0.0.1:{port}/whip/"
+        yield f"http://127.0.0.1:{port}"
     finally:
         server.should_exit = True
         await asyncio.wait_for(task, 10)

@@ -73,13 +73,17 @@ class Network:
     delay: float = 0.02
     jitter: float = 0.05
     repeats: float = 0.01
+    carried: int = 0
 
     def carry(self, deliver: Callable[[], None]) -> bool:
         """Whether it arrives at all."""
         if self.chance.random() < self.loss:
             return False
         for _ in range(1 + (self.chance.random() < self.repeats)):
-            late = self.delay + self.chance.uniform(0, self.jitter)
+            self.carried += 1
+            late = (
+                self.delay + self.chance.uniform(0, self.jitter) + self.carried * 1e-9
+            )  # those of one moment in order
             asyncio.get_running_loop().call_later(late, deliver)
         return True
 

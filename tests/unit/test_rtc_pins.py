@@ -85,14 +85,14 @@ def _encode(codec: str, n: int) -> list[bytes]:
         ]
     else:
         context = av.CodecContext.create(codec, "w")
-        context.width, context.height, context.pix_fmt, context.time_base = 320, 240, "yuv420p", Fraction(1, 30)
+        context.width, context.height, context.pix_fmt, context.time_base = 160, 120, "yuv420p", Fraction(1, 30)
         context.gop_size = 1000
         context.options = {
             "libx264": {"preset": "ultrafast", "tune": "zerolatency", "profile": "baseline"},
             "libvpx": {"deadline": "realtime", "lag-in-frames": "0"},
         }[codec]
         noise = np.random.default_rng(1)
-        frames = [av.VideoFrame.from_ndarray(noise.integers(0, 255, (360, 320), np.uint8), "yuv420p") for _ in range(n)]
+        frames = [av.VideoFrame.from_ndarray(noise.integers(0, 255, (180, 160), np.uint8), "yuv420p") for _ in range(n)]
     for k, frame in enumerate(frames):
         frame.pts = k * 960 if codec == "libopus" else k
         frame.time_base = Fraction(1, 48000 if codec == "libopus" else 30)
@@ -201,7 +201,7 @@ def test_what_is_lost_is_sent_again() -> None:
                 await send(data)
 
             transport._send_rtp = lossy
-            await until(lambda: len(sink.frames["video"]) >= 90)
+            await until(lambda: len(sink.frames["video"]) >= 60)
             return sink, lost
 
     sink, lost = asyncio.run(run())
