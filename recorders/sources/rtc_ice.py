@@ -286,9 +286,7 @@ class Path:
 
 
 async def _take(connection: Connection, fragment: Fragment) -> None:
-    if cast(Any, connection)._remote_candidates_end:
-        return  # as many as there were; whatever else there is makes itself known by its checks
-    for candidate in fragment.candidates:
-        await connection.add_remote_candidate(candidate)
-    if fragment.last:
-        await connection.add_remote_candidate(None)
+    """That they are the last ones is not passed on: those that were left out make themselves known by their checks."""
+    if not cast(Any, connection)._remote_candidates_end:
+        for candidate in fragment.candidates:
+            await connection.add_remote_candidate(candidate)

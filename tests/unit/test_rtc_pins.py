@@ -24,10 +24,12 @@ from aiortc import (
     RTCRtpSender,
     RTCSessionDescription,
 )
+from pydantic import SecretStr
 
+from recorders.config import WhipConfig
 from recorders.sources.base import EncodedFrame, Kind
 from recorders.sources.rtc import BadOffer, IceSettings, Peer
-from recorders.sources.rtc_ice import offer_addresses
+from recorders.sources.rtc_ice import BadFragment, Fragment, offer_addresses
 
 LOOPBACK = IceSettings("127.0.0.1")
 
@@ -257,6 +259,91 @@ def test_all_addresses_or_one(monkeypatch: pytest.MonkeyPatch) -> None:
     assert asyncio.run(offered(IceSettings("127.0.0.1"))) == ["127.0.0.1"]
     assert "127.0.0.1" not in asyncio.run(offered(IceSettings()))
     assert asyncio.run(offered(IceSettings(loopback=True)))[-1] == "127.0.0.1"
+
+
+async def answered(ice: IceSettings) -> tuple[Peer, str]:
+    """A peer with these settings, and its answer to somebody who never connects."""
+    sender = RTCPeerConnection(RTCConfiguration([]))
+    sender.addTransceiver("audio", "sendonly")
+    peer = Peer("someone", Listener(), ice, lambda *_: None)
+    try:
+        return peer, await peer.answer((await sender.createOffer()).sdp)
+    except BaseException:
+        await peer.close()
+        raise
+    finally:
+        await sender.close()
+
+
+def test_ports_and_the_public_address_are_those_of_the_settings() -> None:
+    ice = IceSettings("127.0.0.2", ports=(47201, 47202), public_address="192.0.2.7")
+
+    async def run() -> None:
+        peers = [await answered(ice) for _ in range(2)]
+        told = [line.split()[4:8] for _, answer in peers for line in answer.splitlines() if "candidate:" in line]
+        ports = {port for _, port, *_ in told}
+        assert ports == {"47201", "47202"}
+        assert sorted(told) == sorted(
+            [address, port, "typ", kind]
+            for port in ports
+            for address, kind in (("127.0.0.2", "host"), ("192.0.2.7", "srflx"))
+        )
+        with pytest.raises(BadOffer, match=r"^No UDP port from 47201 to 47202 is free at 127\.0\.0\.2\.$"):
+            await answered(ice)
+        await peers[0][0].close()
+        again, _ = await answered(ice)
+        for peer in (again, peers[1][0]):
+            await peer.close()
+
+    asyncio.run(run())
+
+
+def test_stun_and_turn_servers_reach_the_connection() -> None:
+    config = WhipConfig(
+        stun_url="stun:192.0.2.1",
+        turn_url="turn:192.0.2.2:3479?transport=tcp",
+        turn_username="me",
+        turn_credential=SecretStr("secret"),
+    )
+    ice = IceSettings.of(config)
+    assert "secret" not in repr(ice)
+
+    async def run() -> None:
+        peer = Peer("someone", Listener(), ice, lambda *_: None)
+        connection = peer._pc._RTCPeerConnection__createTransceiver("recvonly", "audio")  # type: ignore[attr-defined]
+        ours = connection.receiver.transport.transport.iceGatherer._connection
+        assert ours.stun_server == ("192.0.2.1", 3478)
+        assert ours.turn_server == ("192.0.2.2", 3479)
+        assert (ours.turn_username, ours.turn_password, ours.turn_transport) == ("me", "secret", "tcp")
+        await peer.close()
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("wrong", ["", "a=ice-ufrag:abcd", "a=ice-ufrag:a\na=ice-pwd:0123456789012345678901"])
+def test_a_fragment_that_cannot_be_used(wrong: str) -> None:
+    with pytest.raises(BadFragment, match=r"^The SDP fragment has no ice-\w+ that RFC 8839 allows\.$"):
+        Fragment.parse(wrong)
+
+
+def test_a_fragment_is_read_and_written() -> None:
+    text = "".join(
+        f"a={line}\r\n"
+        for line in (
+            "ice-ufrag:abcd",
+            "ice-pwd:0123456789012345678901",
+            "candidate:1 1 udp 2122260223 192.0.2.1 61764 typ host generation 0",
+            "candidate:2 1 tcp 2122260223 192.0.2.1 9 typ host tcptype active",
+            "candidate:3 1 udp 2122260223 a1b2.local 61765 typ host",
+            "candidate:4 nonsense",
+            "end-of-candidates",
+        )
+    )
+    fragment = Fragment.parse(text)
+    assert [(one.host, one.port) for one in fragment.candidates] == [("192.0.2.1", 61764)]
+    assert fragment.last
+    assert Fragment.parse(fragment.sdp("audio", "0")).ufrag == "abcd"
+    assert "0123456789012345678901" not in repr(fragment)
 
 
 def test_an_offer_that_cannot_be_used() -> None:
