@@ -134,7 +134,10 @@ def _offer(connection: Connection, ice: IceSettings) -> None:
         if ice.ports is None:
             candidates: list[Candidate] = await gather(component=component, addresses=chosen, timeout=timeout)
         else:
-            protocols = [await _bind(connection, component, address, ice.ports) for address in chosen]
+            protocols = [p for address in chosen if (p := await _bind(connection, component, address, ice.ports))]
+            if chosen and not protocols:
+                first, last = ice.ports
+                raise NoPort(f"No UDP port from {first} to {last} is free at {', '.join(chosen)}.")
             pinned._protocols += protocols
             relayed = await gather(component=component, addresses=[], timeout=timeout)
             candidates = [*(p.local_candidate for p in protocols), *await _reflexive(connection, protocols), *relayed]
@@ -144,7 +147,7 @@ def _offer(connection: Connection, ice: IceSettings) -> None:
 
 
 async def _bind(connection: Connection, component: int, address: str, ports: tuple[int, int]) -> Any:
-    """A host candidate at one of the ports. Raises `NoPort`."""
+    """A host candidate at one of the ports, None when there is none to be had."""
     loop = asyncio.get_running_loop()
     first, last = ports
     begin = random.randrange(last - first + 1)  # noqa: S311, so that a port rests before it is used again
@@ -160,7 +163,7 @@ async def _bind(connection: Connection, component: int, address: str, ports: tup
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
         protocol.local_candidate = _candidate("host", component, address, port)
         return protocol
-    raise NoPort(f"No UDP port from {first} to {last} is free at {address}.")
+    return None
 
 
 async def _reflexive(connection: Connection, protocols: list[Any]) -> list[Candidate]:

@@ -37,7 +37,8 @@ class WhepSource:
         self._spec = spec
         self._config = config
         self._peers: dict[str, Peer] = {}
-        self._unreached: dict[str, Lost] = {}  # users whose server has never answered
+        self._answered = False  # by any server, to any request
+        self._unreached: set[str] = set()
 
     async def run(self, sink: Sink) -> None:
         """See `Source`; goes on until it is cancelled.
@@ -78,10 +79,8 @@ class WhepSource:
 
     def _judge(self, user: str, error: Exception) -> None:
         """A server that answers for nobody, not even once, is a mistake that somebody should know of."""
-        if user in self._unreached or not isinstance(error, Unreachable):
-            return
-        self._unreached[user] = error
-        if len(self._unreached) == len(self._spec.users):
+        self._unreached.add(user)
+        if not self._answered and len(self._unreached) == len(self._spec.users):
             raise error
 
     async def _session(self, user: str, sink: Sink) -> None:
@@ -118,6 +117,7 @@ class WhepSource:
             reply = await request("POST", url, token, offer, limit)
         except Lost as error:
             raise Unreachable(f"The WHEP server {error}") from error
+        self._answered = True
         if reply.status == 201:
             return reply
         what = f"The WHEP server at {host(url)}"

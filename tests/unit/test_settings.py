@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from pydantic import ValidationError
 
@@ -33,6 +35,7 @@ def test_an_unknown_setting_is_refused_by_name() -> None:
 def test_secrets_come_from_the_environment_and_are_not_passed_around(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EGRESS_SOURCES__JANUS__API_SECRET", "hush-hush")
     monkeypatch.setenv("EGRESS_SECRETS__KEY", "hush-key")
+    monkeypatch.setenv("EGRESS_SOURCES__WHIP__TURN_CREDENTIAL", "hush-turn")
     settings = load({})
     assert "hush" not in str(settings.without_secrets())
     assert "hush" not in repr(settings)
@@ -41,6 +44,25 @@ def test_secrets_come_from_the_environment_and_are_not_passed_around(monkeypatch
     assert again.sources.janus.api_secret is not None
 
 
-def test_a_secret_in_the_serve_config_is_refused() -> None:
+@pytest.mark.parametrize("args", [{"secrets": {"key": "hush"}}, {"sources": {"whep": {"turn_credential": "hush"}}}])
+def test_a_secret_in_the_serve_config_is_refused(args: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="environment"):
-        build({"secrets": {"key": "hush"}})
+        build(args)
+
+
+@pytest.mark.parametrize(
+    ("source", "setting", "value"),
+    [
+        ("whip", "udp_ports", [50100, 50000]),
+        ("whip", "udp_ports", [0, 100]),
+        ("whip", "public_address", "node.example"),
+        ("whip", "stun_url", "turn:turn.example"),
+        ("whep", "turn_url", "https://turn.example"),
+        ("whep", "url", "https://sfu.example/{channel}"),
+        ("whep", "url", "https://sfu.example/{room}/{user}"),
+        ("whep", "url", "rtsp://sfu.example/{user}"),
+    ],
+)
+def test_a_wrong_network_setting_is_refused_by_name(source: str, setting: str, value: object) -> None:
+    with pytest.raises(ValidationError, match=rf"sources\.{source}\.{setting}"):
+        load({"sources": {source: {setting: value}}})
