@@ -88,6 +88,13 @@ class RayGateway:
         answer: Publication = await self._recording(recording).publish.remote(user, token, offer)
         return answer
 
+    async def patch(
+        self, recording: str, resource: str, token: str | None, fragment: str, if_match: str
+    ) -> Publication:
+        """Hand a WHIP session's ICE fragment to a recording."""
+        answer: Publication = await self._recording(recording).patch.remote(resource, token, fragment, if_match)
+        return answer
+
     async def unpublish(self, recording: str, resource: str, token: str | None) -> Publication:
         """End a WHIP session."""
         answer: Publication = await self._recording(recording).unpublish.remote(resource, token)

@@ -195,7 +195,12 @@ class TokenSettings(_Section):
 SECRETS: dict[str, Any] = {
     "secrets": {"key"},
     "tokens": {"agora_certificates"},
-    "sources": {"janus": {"api_secret"}, "livekit": {"api_key", "api_secret"}},
+    "sources": {
+        "janus": {"api_secret"},
+        "livekit": {"api_key", "api_secret"},
+        "whip": {"turn_credential"},
+        "whep": {"turn_credential"},
+    },
 }
 
 

@@ -6,12 +6,15 @@ recorders run without the service.
 
 from __future__ import annotations
 
+from ipaddress import ip_address
+from string import Formatter
 from typing import Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator, model_validator
 
 X264Preset = Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium"]
-SourceName = Literal["whip", "janus", "livekit", "agora", "media", "demo"]
+SourceName = Literal["whip", "whep", "janus", "livekit", "agora", "media", "demo"]
 
 
 class _Section(BaseModel):
@@ -40,15 +43,69 @@ class SourceRule(_Section):
     source: SourceName = Field(description="The source that serves them.")
 
 
-class WhipConfig(_Section):
-    """The embedded back end: publishers push by WHIP (RFC 9725), the recorder is the peer."""
+class IceConfig(_Section):
+    """Where a recorder can be reached by WebRTC; one UDP port for each participant."""
 
     ice_address: str | None = Field(
         None,
         description="The one local address offered for ICE, e.g. 127.0.0.1; by default every non-loopback address.",
     )
+    udp_ports: tuple[int, int] | None = Field(
+        None, description="First and last local UDP port, e.g. [50000, 50999]; by default the system's choice."
+    )
+    public_address: str | None = Field(
+        None, description="Address by which this node is reached from outside, where a 1:1 NAT keeps ports."
+    )
     stun_url: str | None = Field(None, description="STUN server, e.g. stun:stun.example.org:3478; none by default.")
+    turn_url: str | None = Field(None, description="TURN server, e.g. turn:turn.example.org:3478; none by default.")
+    turn_username: str | None = Field(None, description="User name at the TURN server.")
+    turn_credential: SecretStr | None = Field(None, description="Password at the TURN server.")
+
+    @field_validator("udp_ports")
+    @classmethod
+    def _range(cls, ports: tuple[int, int] | None) -> tuple[int, int] | None:
+        if ports is not None and not 1 <= ports[0] <= ports[1] <= 65535:
+            raise ValueError("must be the first and the last port, from 1 to 65535")
+        return ports
+
+    @field_validator("public_address")
+    @classmethod
+    def _address(cls, address: str | None) -> str | None:
+        return None if address is None else str(ip_address(address))
+
+    @field_validator("stun_url", "turn_url")
+    @classmethod
+    def _server(cls, url: str | None, info: ValidationInfo) -> str | None:
+        schemes = ("stun:",) if info.field_name == "stun_url" else ("turn:", "turns:")
+        if url is not None and (not url.startswith(schemes) or any(c in url for c in ' <>"@')):
+            raise ValueError(f"must be a URL like {schemes[0]}host.example:3478")
+        return url
+
+
+class WhipConfig(IceConfig):
+    """The embedded back end: publishers push by WHIP (RFC 9725), the recorder is the peer."""
+
     max_publishers: int = Field(32, ge=1, le=64, description="Publishers at once in one recording.")
+
+
+class WhepConfig(IceConfig):
+    """Participants played from a server by WHEP (draft-ietf-wish-whep), one URL for each user."""
+
+    url: str = Field(
+        "http://127.0.0.1:8889/{channel}/{user}/whep",
+        description="The endpoint's URL, with {channel} and {user} (and {app_id}) to be filled in.",
+    )
+    connect_timeout_s: float = Field(5.0, gt=0, description="Time for an answer of the endpoint.")
+
+    @field_validator("url")
+    @classmethod
+    def _template(cls, url: str) -> str:
+        names = {name for _, name, _, _ in Formatter().parse(url) if name is not None}
+        if not names <= {"channel", "user", "app_id"} or "user" not in names:
+            raise ValueError("must have {user}, and may have {channel} and {app_id}")
+        if urlsplit(url).scheme not in ("http", "https"):
+            raise ValueError("must begin with http:// or https://")
+        return url
 
 
 class JanusConfig(_Section):
@@ -118,6 +175,7 @@ class SourcesConfig(_Section):
         description="The first rule that matches a channel names its source.",
     )
     whip: WhipConfig = WhipConfig()
+    whep: WhepConfig = WhepConfig()
     janus: JanusConfig = JanusConfig()
     livekit: LiveKitConfig = LiveKitConfig()
     agora: AgoraConfig = AgoraConfig()

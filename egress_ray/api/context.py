@@ -22,9 +22,12 @@ _MEANINGS = {
     401: "No bearer token.",
     403: "The token is not valid for this channel.",
     404: "There is no such task in this app.",
-    409: "The request id was used before with another body.",
+    409: "The request id was used before with another body, or the channel, to which publishers push, is recorded "
+    "already.",
+    412: "The ICE session that If-Match names is over.",
     413: "The body is over 64 KiB.",
-    415: "The content type is not application/sdp.",
+    415: "The content type is not the one that is documented.",
+    428: "If-Match is missing.",
     503: "The manager or its store cannot be reached; nothing was accepted.",
 }
 

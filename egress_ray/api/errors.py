@@ -20,7 +20,9 @@ CODES = {
     403: "forbidden",
     404: "task_not_found",
     409: "request_id_conflict",
+    412: "ice_session_over",
     413: "body_too_large",
+    428: "if_match_required",
     503: "unavailable",
 }
 _MESSAGES = {

@@ -25,6 +25,12 @@ class Gateway(Protocol):
         """Hand a WHIP offer to a recording; no `token` for a user who has been let in already."""
         ...
 
+    async def patch(
+        self, recording: str, resource: str, token: str | None, fragment: str, if_match: str
+    ) -> Publication:
+        """Hand a WHIP session's ICE fragment to a recording."""
+        ...
+
     async def unpublish(self, recording: str, resource: str, token: str | None) -> Publication:
         """End a WHIP session."""
         ...

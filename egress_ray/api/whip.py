@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Request
@@ -20,11 +21,14 @@ router = APIRouter(prefix="/egress/v1/{app_id}/channels/{channel}/whip/{user}", 
 
 _CORS = {
     "Access-Control-Allow-Origin": "*",
-    "Access-Control-Allow-Methods": "POST, DELETE, OPTIONS",
-    "Access-Control-Allow-Headers": "Authorization, Content-Type",
-    "Access-Control-Expose-Headers": "Location",
+    "Access-Control-Allow-Methods": "POST, PATCH, DELETE, OPTIONS",
+    "Access-Control-Allow-Headers": "Authorization, Content-Type, If-Match",
+    "Access-Control-Expose-Headers": "Location, ETag, Link, Accept-Patch",
 }
-_SDP = {"application/sdp": {"schema": {"type": "string"}}}
+_OFFER, _FRAGMENT = "application/sdp", "application/trickle-ice-sdpfrag"
+_SDP = {_OFFER: {"schema": {"type": "string"}}}
+_ICE = {_FRAGMENT: {"schema": {"type": "string"}}}
+_ACCEPTS = {"Accept-Post": _OFFER, "Accept-Patch": _FRAGMENT}
 Authorization = Annotated[str | None, Header(description="Bearer and the recording's access token, or a user's own")]
 
 
@@ -49,20 +53,61 @@ async def publish(
 ) -> Response:
     """Publish with an SDP offer."""
     token, why = _key(_bearer(authorization), Claim(app_id, channel, user, time.time()), settings)
-    if request.headers.get("content-type", "").split(";")[0].strip().lower() != "application/sdp":
-        raise ApiError(415, "The content type must be application/sdp.", code="unsupported_media_type")
-    try:
-        offer = (await request.body()).decode()
-    except UnicodeDecodeError:
-        raise invalid([ErrorDetail(field="body", message="is not an SDP offer")]) from None
+    offer = await _body(request, _OFFER)
     recording = await _recording(gateway, app_id, channel)
     publication = await bounded(gateway, gateway.publish(recording, user, token, offer))
     if publication.status == "forbidden":
         raise ApiError(403, why or publication.error, headers=_CORS)
     if publication.status != "created":
         raise invalid([ErrorDetail(field="body", message=f"was refused: {publication.error}")])
-    headers = {**_CORS, "Location": f"{request.url.path.rstrip('/')}/{publication.resource}"}
-    return Response(publication.answer, 201, headers, "application/sdp")
+    response = Response(publication.answer, 201, {**_CORS, **_ACCEPTS, "ETag": publication.etag}, _OFFER)
+    response.headers["Location"] = f"{request.url.path.rstrip('/')}/{publication.resource}"
+    for link in _ice_servers(settings):
+        response.headers.append("Link", link)
+    return response
+
+
+@router.patch(
+    "/{resource}",
+    status_code=204,
+    response_class=Response,
+    responses={
+        200: {"description": "ICE was restarted; our side of it.", "content": _ICE},
+        204: {"description": "The candidates were taken."},
+        **documented(400, 401, 403, 404, 412, 413, 415, 428, 503),
+    },
+    openapi_extra={"requestBody": {"required": True, "content": _ICE}},
+)
+async def patch(
+    app_id: AppId,
+    channel: Channel,
+    user: User,
+    resource: str,
+    request: Request,
+    gateway: WithGateway,
+    settings: WithSettings,
+    authorization: Authorization = None,
+    if_match: Annotated[str | None, Header(description="The session's ETag, or * to restart ICE")] = None,
+) -> Response:
+    """More ICE candidates of a publisher (trickle ICE), or with another ufrag, an ICE restart."""
+    token, why = _key(_bearer(authorization), Claim(app_id, channel, user, time.time()), settings)
+    fragment = await _body(request, _FRAGMENT)
+    if if_match is None:
+        raise ApiError(428, "If-Match must name the ICE session: its ETag, or * to restart ICE.", headers=_CORS)
+    recording = await _recording(gateway, app_id, channel)
+    publication = await bounded(gateway, gateway.patch(recording, resource, token, fragment, if_match))
+    match publication.status:
+        case "forbidden":
+            raise ApiError(403, why or publication.error, headers=_CORS)
+        case "unknown":
+            raise _no_session()
+        case "stale":
+            raise ApiError(412, "The ICE session that If-Match names is over.", headers=_CORS)
+        case "refused":
+            raise invalid([ErrorDetail(field="body", message=f"was refused: {publication.error}")])
+        case "restarted":
+            return Response(publication.answer, 200, {**_CORS, "ETag": publication.etag}, _FRAGMENT)
+    return Response(status_code=204, headers={**_CORS, "ETag": publication.etag})
 
 
 @router.delete("/{resource}", responses=documented(400, 401, 403, 404, 503))
@@ -82,7 +127,7 @@ async def unpublish(
     if publication.status == "forbidden":
         raise ApiError(403, why or publication.error, headers=_CORS)
     if publication.status != "deleted":
-        raise ApiError(404, "There is no such session.", code="session_not_found", headers=_CORS)
+        raise _no_session()
     return Response(status_code=200, headers=_CORS)
 
 
@@ -90,7 +135,37 @@ async def unpublish(
 @router.options("/{resource}", include_in_schema=False)
 async def preflight() -> Response:
     """A browser asks whether it may."""
-    return Response(status_code=204, headers=_CORS)
+    return Response(status_code=204, headers={**_CORS, **_ACCEPTS})
+
+
+async def _body(request: Request, content_type: str) -> str:
+    if request.headers.get("content-type", "").split(";")[0].strip().lower() != content_type:
+        message = f"The content type must be {content_type}."
+        raise ApiError(415, message, code="unsupported_media_type", headers={**_CORS, **_ACCEPTS})
+    try:
+        return (await request.body()).decode()
+    except UnicodeDecodeError:
+        raise invalid([ErrorDetail(field="body", message="is not SDP")]) from None
+
+
+def _ice_servers(settings: Settings) -> Iterator[str]:
+    """The servers that a publisher is to use, as Link headers (RFC 9725, section 4.6)."""
+    whip = settings.sources.whip
+    if whip.stun_url:
+        yield f'<{whip.stun_url}>; rel="ice-server"'
+    if whip.turn_url:
+        password = whip.turn_credential.get_secret_value() if whip.turn_credential else ""
+        fields = {"username": whip.turn_username or "", "credential": password, "credential-type": "password"}
+        yield f'<{whip.turn_url}>; rel="ice-server"' + "".join(f"; {key}={_quoted(v)}" for key, v in fields.items())
+
+
+def _quoted(value: str) -> str:
+    """A quoted-string (RFC 9110, section 5.6.4)."""
+    return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _no_session() -> ApiError:
+    return ApiError(404, "There is no such session.", code="session_not_found", headers=_CORS)
 
 
 def _bearer(authorization: str | None) -> str:

@@ -182,7 +182,18 @@ class Recording:
             published = await source.publish(user, offer)
         except RecorderError as error:
             return Publication("refused", error=str(error))
-        return Publication("created", published.resource, published.answer)
+        return Publication("created", published.resource, published.answer, etag=published.etag)
+
+    async def patch(self, resource: str, token: str | None, fragment: str, if_match: str) -> Publication:
+        """Take a WHIP publisher's further ICE candidates, or its ICE restart."""
+        source = self._ingest()
+        if source is None or (token is not None and not self._is_token(token)):
+            return Publication("forbidden", error="The bearer token is not this recording's access token.")
+        try:
+            patched = await source.patch(resource, fragment, if_match)
+        except RecorderError as error:
+            return Publication("refused", error=str(error))
+        return Publication(patched.outcome, resource, patched.fragment, etag=patched.etag)
 
     async def unpublish(self, resource: str, token: str | None) -> Publication:
         """End a publisher's session."""

@@ -73,13 +73,19 @@ class Renewal:
 class Publication:
     """What came of a WHIP request; a value, because exceptions cross Ray with a traceback in their text.
 
-    `answer` is SDP, `error` one sentence.
+    `answer` is SDP, or a fragment of it; `etag` names the ICE session that it is of; `error` is one sentence.
     """
 
-    status: Literal["created", "deleted", "refused", "forbidden", "unknown"]
+    status: Literal["created", "taken", "restarted", "deleted", "refused", "forbidden", "unknown", "stale"]
     resource: str = ""
     answer: str = ""
     error: str = ""
+    etag: str = ""
+
+
+def task_of(recording: str) -> str:
+    """The task id in the Ray name of one of its attempts."""
+    return recording.split(":")[2]
 
 
 def recording_name(app_id: str, task_id: str, attempt: int) -> str:

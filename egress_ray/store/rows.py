@@ -121,11 +121,11 @@ def page(
 
 
 def recorded_now(connection: Connection, app_id: str, channel: str) -> Entry | None:
-    """The newest task that is recording a channel."""
+    """The oldest task that is recording a channel."""
     query = (
         select(tasks)
         .where(tasks.c.app_id == app_id, tasks.c.channel == channel, tasks.c.state == State.PROCESSING)
-        .order_by(tasks.c.number.desc())
+        .order_by(tasks.c.number)
         .limit(1)
     )
     row = connection.execute(query).one_or_none()

@@ -10,13 +10,17 @@ from typing import cast
 
 import av
 import numpy as np
-import numpy.typing as npt
 from av.audio.resampler import AudioResampler
 
-Samples = npt.NDArray[np.float32]
+from recorders.native.conceal import Concealment
+from recorders.native.drift import Drift, Samples
+
+__all__ = ["Mixer", "Samples"]
 
 # A voice goes on where it ended while its clock agrees within this; beyond it is placed anew.
 CONTIGUOUS_S = 0.030
+# Its own timestamps tell of a hole when they leave out this long, or nearly a frame.
+_HOLE_S, _HOLE = 0.015, 0.95
 # How far ahead of the reader sound may lie; more than any playout delay.
 RING_S = 4.0
 # The gain comes back to 1 at this speed (per second) after a peak.
@@ -32,6 +36,9 @@ class _Voice:
         self._resampler: AudioResampler | None = None
         self._source: tuple[str, str, int] | None = None
         self.end: int | None = None
+        self.next = 0.0  # seconds at which its next frame is to be expected, by its own timestamps
+        self.drift = Drift(rate)
+        self.concealment = Concealment(rate)
 
     def resample(self, frame: av.AudioFrame) -> Iterator[Samples]:
         """Pieces of (n, 1) or (n, channels); FFmpeg's own way between mono and stereo would change the loudness."""
@@ -82,13 +89,23 @@ class Mixer:
         if voice is None:
             voice = self._voices[uid] = _Voice(self.sample_rate, self.channels)
         wanted = round(seconds * self.sample_rate)
-        at, skip = wanted, 0
+        length = frame.samples / frame.sample_rate
+        at, skip, goes_on = wanted, 0, False
         if voice.end is not None:
-            if abs(wanted - voice.end) <= CONTIGUOUS_S * self.sample_rate:
-                at = voice.end
+            hole = seconds - voice.next >= max(_HOLE_S, _HOLE * length) and wanted >= voice.end
+            if abs(wanted - voice.end) <= CONTIGUOUS_S * self.sample_rate and not hole:
+                at, goes_on = voice.end, True
             elif wanted < voice.end:
                 skip = voice.end - wanted  # its own sound is there already: do not say it twice
+        voice.next = seconds + length
+        lag = wanted - at
+        if not goes_on:
+            voice.drift.forget()
+            self._conceal(voice, at)
         for pcm in voice.resample(frame):
+            if goes_on:
+                pcm = voice.drift.correct(pcm, lag)
+            pcm = voice.concealment.heard(pcm)
             voice.end = at + len(pcm)
             self._put(pcm[skip:], at + skip)
             if self._listener is not None:
@@ -107,6 +124,14 @@ class Mixer:
             return np.zeros((n, self.channels), np.float32)
         block = self._take(n)
         return self._limit(block)
+
+    def _conceal(self, voice: _Voice, at: int) -> None:
+        """Fill the hole from where the voice ended up to `at`, if it is a small one."""
+        made = None if voice.end is None or at <= voice.end else voice.concealment.fill(at - voice.end)
+        if made is None:
+            voice.concealment.forget()
+        else:
+            self._put(made, at - len(made))
 
     def _put(self, pcm: Samples, at: int) -> None:
         if at < self.position:

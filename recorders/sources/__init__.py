@@ -46,6 +46,10 @@ def build(spec: ChannelSpec, config: SourcesConfig) -> Source:
         from recorders.sources.agora import AgoraSource
 
         return AgoraSource(spec, config.agora)
+    if source == "whep":
+        from recorders.sources.whep import WhepSource
+
+        return WhepSource(spec, config.whep)
     from recorders.sources.whip import WhipSource
 
     return WhipSource(spec, config.whip)

@@ -84,10 +84,21 @@ class Source(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """A publisher was let in: the name of its session, and the SDP answer."""
+    """A publisher was let in: the name of its session, the SDP answer, and the entity tag of its ICE session."""
 
     resource: str
     answer: str
+    etag: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Patched:
+    """What came of further ICE candidates: `taken`; ICE `restarted`, with our `fragment` and the new `etag`; `stale`,
+    for an ICE session that is over; or the publisher is `unknown`."""
+
+    outcome: Literal["taken", "restarted", "stale", "unknown"]
+    fragment: str = ""
+    etag: str = ""
 
 
 @runtime_checkable
@@ -96,6 +107,11 @@ class Ingest(Protocol):
 
     async def publish(self, user: str, offer: str) -> Published:
         """Answer a publisher's SDP offer. Raises `RecorderError` with one sentence when it is not let in."""
+        ...
+
+    async def patch(self, resource: str, fragment: str, if_match: str) -> Patched:
+        """Further candidates of a publisher, or its ICE restart (RFC 9725, section 4.3); `if_match` is the entity tag
+        of the ICE session that is meant, or `*`. Raises `RecorderError` with one sentence for what cannot be used."""
         ...
 
     async def unpublish(self, resource: str) -> bool:

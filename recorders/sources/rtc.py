@@ -1,43 +1,33 @@
-"""A participant's WebRTC connection, receive only: its encoded media is taken before aiortc decodes it.
+"""A participant's WebRTC connection, receive only: its media is taken encoded, before aiortc would decode it.
 
-All that knows aiortc is here. aiortc has no public way to encoded media, so names that are private to it are
-used, all of them in `_Tap` and `_offer_addresses`; `tests/unit/test_rtc_pins.py` holds them to their contract.
+The names that are private to aiortc and aioice are used in `rtc_guard` and `rtc_ice`, nowhere else.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import time
-from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
-from typing import Any, cast
+from collections.abc import Callable
 
-import aioice.ice
 from aiortc import (
     RTCBundlePolicy,
     RTCConfiguration,
-    RTCIceServer,
     RTCPeerConnection,
     RTCRtpReceiver,
-    RTCRtpTransceiver,
     RTCSessionDescription,
 )
-from aiortc.rtcrtpparameters import RTCRtpReceiveParameters
-from aiortc.rtp import RtcpSrPacket, RtpPacket
 from aiortc.sdp import SessionDescription
 
-from recorders.sources.base import EncodedFrame, Kind, Sink
+from recorders.sources.base import Sink
 from recorders.sources.rtc_clock import MediaClock
-from recorders.sources.rtc_frames import Assembler, Once, Packet, Picture
+from recorders.sources.rtc_guard import Guard
+from recorders.sources.rtc_ice import Fragment, IceSettings, NoPort, Path, offer_addresses
+
+__all__ = ["BadAnswer", "BadOffer", "IceSettings", "Peer"]
 
 log = logging.getLogger(__name__)
 
-_CODECS = {"h264": "h264", "vp8": "vp8", "opus": "opus"}
-# How often what is missing is asked for again, and a keyframe while one is needed.
-_TEND_S = 0.06
-_KEYFRAME_S = 1.0
-_NACK_LIMIT = 200  # of one RTCP packet
+_TAKEN = {"audio": ("opus",), "video": ("h264", "vp8")}
 _CONNECT_S = 15.0
 _CLOSE_S = 2.0
 
@@ -46,16 +36,8 @@ class BadOffer(ValueError):
     """An SDP offer cannot be answered; one sentence."""
 
 
-@dataclass(frozen=True, slots=True)
-class IceSettings:
-    """Local addresses offered: `address` alone, or all of this machine's, `loopback` being its own last one.
-
-    `stun_url` is for those behind a NAT.
-    """
-
-    address: str | None = None
-    stun_url: str | None = None
-    loopback: bool = False
+class BadAnswer(ValueError):
+    """An SDP answer does not fit the offer; one sentence."""
 
 
 class Peer:
@@ -71,16 +53,16 @@ class Peer:
         self._on_change = on_change
         self._loop = asyncio.get_running_loop()
         self._clock = MediaClock()
-        self._taps: list[_Tap] = []
+        self._guards: dict[RTCRtpReceiver, Guard] = {}
+        self._path: Path | None = None
         self.joined = False  # connected, at least once
         self._gone = False
-        servers = [RTCIceServer(ice.stun_url)] if ice.stun_url else []
-        self._pc = RTCPeerConnection(RTCConfiguration(servers, bundlePolicy=RTCBundlePolicy.MAX_BUNDLE))
+        self._pc = RTCPeerConnection(RTCConfiguration(ice.servers(), bundlePolicy=RTCBundlePolicy.MAX_BUNDLE))
         self._pc.add_listener("connectionstatechange", self._changed)
         self._deadline: asyncio.TimerHandle | None = None
 
     async def answer(self, offer: str) -> str:
-        """Answer an SDP offer of at most one sound and one picture. Raises `BadOffer`."""
+        """Answer an SDP offer of at most one sound and one picture, the first or another one. Raises `BadOffer`."""
         try:
             _check(offer)
             await self._pc.setRemoteDescription(RTCSessionDescription(_without_names(offer), "offer"))
@@ -89,12 +71,64 @@ class Peer:
         except Exception as error:  # the parser raises what its code happens to raise
             fact = str(error) or type(error).__name__
             raise BadOffer(f"The SDP offer cannot be used ({fact.rstrip('.')}).") from error
-        for transceiver in self._pc.getTransceivers():
-            self._taps.append(_Tap(self.uid, self._sink, self._clock, transceiver.receiver))
-        _offer_addresses(self._pc.getTransceivers(), self._ice)
-        await self._pc.setLocalDescription(await self._pc.createAnswer())
-        self._deadline = self._loop.call_later(_CONNECT_S, self._give_up)
+        self._watch()
+        await self._open(await self._pc.createAnswer())
         return self._pc.localDescription.sdp
+
+    async def offer(self) -> str:
+        """An SDP offer to receive one sound and one picture; `accept` is to follow."""
+        for kind in ("audio", "video"):
+            transceiver = self._pc.addTransceiver(kind, "recvonly")
+            known = RTCRtpReceiver.getCapabilities(kind)
+            taken = {f"{kind}/{codec}" for codec in (*_TAKEN[kind], "rtx")}
+            transceiver.setCodecPreferences([c for c in known.codecs if c.mimeType.lower() in taken] if known else [])
+        await self._open(await self._pc.createOffer())
+        return self._pc.localDescription.sdp
+
+    async def accept(self, answer: str) -> None:
+        """The answer to `offer`. Raises `BadAnswer`."""
+        try:
+            await self._pc.setRemoteDescription(RTCSessionDescription(_without_names(answer), "answer"))
+        except Exception as error:  # the parser raises what its code happens to raise
+            fact = str(error) or type(error).__name__
+            raise BadAnswer(f"The SDP answer cannot be used ({fact.rstrip('.')}).") from error
+        self._watch()
+
+    async def patch(self, fragment: Fragment) -> Fragment | None:
+        """More of the other side's candidates; or, with another ufrag, an ICE restart: returns our end of it then.
+
+        Raises `BadOffer` when there is nothing to restart, or no port for it."""
+        if self._path is None:
+            raise BadOffer("There is no connection yet whose ICE could be restarted.")
+        try:
+            return await self._path.add(fragment)
+        except NoPort as error:
+            raise BadOffer(str(error)) from error
+
+    @property
+    def first_media(self) -> tuple[str, str]:
+        """Kind and mid of the media section that stands for the bundle."""
+        first = SessionDescription.parse(self._pc.localDescription.sdp).media[0]
+        return first.kind, first.rtp.muxId
+
+    async def _open(self, description: RTCSessionDescription) -> None:
+        """Settle on our side's description, from which on the other side may connect."""
+        if self._path is None:
+            transceivers = self._pc.getTransceivers()
+            offer_addresses(transceivers, self._ice)
+            self._path = Path(transceivers[0].receiver.transport.transport, self._ice)
+        try:
+            await self._pc.setLocalDescription(description)
+        except NoPort as error:
+            raise BadOffer(str(error)) from error
+        if self._deadline is None:
+            self._deadline = self._loop.call_later(_CONNECT_S, self._give_up)
+
+    def _watch(self) -> None:
+        """Take the media of all receivers, before the connection gives them any."""
+        for receiver in self._pc.getReceivers():
+            if receiver.track is not None and receiver not in self._guards:
+                self._guards[receiver] = Guard(self.uid, self._sink, self._clock, receiver)
 
     def keyframe(self) -> None:
         """Ask for a keyframe. Callable from any thread."""
@@ -108,16 +142,19 @@ class Peer:
         self._gone = True
         if self._deadline is not None:
             self._deadline.cancel()
-        for tap in self._taps:
-            tap.close()
+        for guard in self._guards.values():
+            guard.close()
         try:
-            await asyncio.wait_for(self._pc.close(), _CLOSE_S)
+            async with asyncio.timeout(_CLOSE_S):
+                if self._path is not None:
+                    await self._path.close()
+                await self._pc.close()
         except Exception as error:
             log.warning("The connection of %s did not close cleanly: %s", self.uid, type(error).__name__)
 
     def _ask(self) -> None:
-        for tap in self._taps:
-            tap.ask()
+        for guard in self._guards.values():
+            guard.ask()
 
     def _changed(self) -> None:
         state = self._pc.connectionState
@@ -142,114 +179,6 @@ class Peer:
             self._on_change(self, "gone")
 
 
-class _Tap:
-    """Stands in for the jitter buffer of one of aiortc's receivers, which then has nothing to decode.
-
-    What is missing is asked for again until it comes or is given up; aiortc asks once.
-    """
-
-    def __init__(self, uid: str, sink: Sink, clock: MediaClock, receiver: RTCRtpReceiver) -> None:
-        self._uid = uid
-        self._sink = sink
-        self._clock = clock
-        self._receiver = receiver
-        self._kind = cast(Kind, receiver.track.kind)
-        self._codecs: dict[int, tuple[str, int]] = {}
-        self._ssrc: int | None = None
-        self._assembler = Assembler()
-        self._once = Once()
-        self._times: dict[int, float] = {}
-        self._asked = float("-inf")
-        self._timer: asyncio.TimerHandle | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._closed = False
-        self._receive, self._rtcp = receiver.receive, receiver._handle_rtcp_packet
-        pinned = cast(Any, receiver)
-        pinned._RTCRtpReceiver__jitter_buffer = self
-        pinned._handle_rtcp_packet = self._handle_rtcp
-        pinned.receive = self._learn
-
-    async def _learn(self, parameters: RTCRtpReceiveParameters) -> None:
-        for codec in parameters.codecs:
-            if codec.payloadType is not None and codec.name.lower() in _CODECS:
-                self._codecs[codec.payloadType] = (_CODECS[codec.name.lower()], codec.clockRate)
-        await self._receive(parameters)
-
-    async def _handle_rtcp(self, packet: Any) -> None:
-        if isinstance(packet, RtcpSrPacket) and packet.ssrc == self._ssrc:
-            self._clock.reported(self._kind, packet.sender_info.ntp_timestamp, packet.sender_info.rtp_timestamp)
-        await self._rtcp(packet)
-
-    def add(self, packet: RtpPacket) -> tuple[bool, None]:
-        """As aiortc calls its jitter buffer: for each packet, with its payload unpacked as `_data`."""
-        known = self._codecs.get(packet.payload_type)
-        if self._closed or known is None:
-            return False, None
-        codec, rate = known
-        now = time.monotonic()
-        if packet.ssrc != self._ssrc:
-            self._ssrc = packet.ssrc
-            self._clock.begin(self._kind, rate)
-            self._assembler, self._once = Assembler(), Once()
-            self._times.clear()
-        t = self._clock.arrived(self._kind, packet.timestamp, now)
-        data = cast(bytes, cast(Any, packet)._data)
-        if self._kind == "audio":
-            if data and self._once.is_new(packet.sequence_number):
-                self._sink.encoded(self._uid, "audio", EncodedFrame(codec, data, t))
-            return False, None
-        self._times[packet.timestamp] = t
-        self._deliver(
-            self._assembler.add(Packet(packet.sequence_number, packet.timestamp, bool(packet.marker), codec, data), now)
-        )
-        if self._timer is None and (self._assembler.needs_key or self._assembler.missing()):
-            self._tend()
-        return False, None
-
-    def ask(self) -> None:
-        """For a keyframe, if there is a picture at all."""
-        if self._kind == "video" and self._ssrc is not None and not self._closed:
-            self._asked = time.monotonic()
-            self._send(self._receiver._send_rtcp_pli(self._ssrc))
-
-    def close(self) -> None:
-        """No more media; the receiver itself goes with its connection."""
-        self._closed = True
-        if self._timer is not None:
-            self._timer.cancel()
-
-    def _deliver(self, pictures: list[Picture]) -> None:
-        for picture in pictures:
-            t = self._times[picture.timestamp]
-            self._sink.encoded(self._uid, "video", EncodedFrame(picture.codec, picture.data, t, picture.key))
-        if pictures or len(self._times) > 256:
-            newest = list(self._times.items())[-64:]
-            self._times = dict(newest)
-        if self._assembler.lost:
-            self._sink.count("packets_lost", self._assembler.lost)
-        if self._assembler.dropped:
-            self._sink.count("frames_dropped", self._assembler.dropped)
-        self._assembler.lost = self._assembler.dropped = 0
-
-    def _tend(self) -> None:
-        """Ask for what is missing, now and again, until nothing is."""
-        self._timer = None
-        now = time.monotonic()
-        self._deliver(self._assembler.tend(now))
-        missing = self._assembler.missing()
-        if missing and self._ssrc is not None:
-            self._send(self._receiver._send_rtcp_nack(self._ssrc, missing[:_NACK_LIMIT]))
-        if self._assembler.needs_key and now - self._asked >= _KEYFRAME_S:
-            self.ask()
-        if (missing or self._assembler.needs_key) and not self._closed:
-            self._timer = asyncio.get_running_loop().call_later(_TEND_S, self._tend)
-
-    def _send(self, sending: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.ensure_future(sending)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-
 def _check(offer: str) -> None:
     try:
         description = SessionDescription.parse(offer)
@@ -258,30 +187,20 @@ def _check(offer: str) -> None:
     kinds = [media.kind for media in description.media if media.kind in ("audio", "video")]
     if not kinds:
         raise BadOffer("The SDP offer has neither sound nor picture.")
-    for kind, codecs in (("audio", {"opus"}), ("video", {"h264", "vp8"})):
+    for kind, codecs in _TAKEN.items():
         if kinds.count(kind) > 1:
             raise BadOffer(f"The SDP offer has {kinds.count(kind)} {kind} sections; one is taken.")
         for media in description.media:
             offered = {codec.name.lower() for codec in media.rtp.codecs}
-            if media.kind == kind and not offered & codecs:
+            if media.kind == kind and offered.isdisjoint(codecs):
                 raise BadOffer(f"The SDP offer has no {kind} codec that is taken: {' or '.join(sorted(codecs))}.")
 
 
-def _without_names(offer: str) -> str:
-    """Leaves out mDNS candidates: they could only be looked up here, and the peer's own checks tell its address."""
-    return "".join(
-        line for line in offer.splitlines(keepends=True) if not (line.startswith("a=candidate") and ".local " in line)
-    )
-
-
-def _offer_addresses(transceivers: list[RTCRtpTransceiver], ice: IceSettings) -> None:
-    """Offer the addresses that the settings say; aioice itself leaves loopback out."""
-    for transceiver in transceivers:
-        connection = cast(Any, transceiver.receiver.transport.transport.iceGatherer)._connection
-        gather = aioice.ice.Connection.get_component_candidates.__get__(connection)
-
-        async def mine(component: int, addresses: list[str], timeout: int = 5, gather: Any = gather) -> Any:
-            chosen = [ice.address] if ice.address else [*addresses, *(["127.0.0.1"] if ice.loopback else [])]
-            return await gather(component=component, addresses=chosen, timeout=timeout)
-
-        connection.get_component_candidates = mine
+def _without_names(description: str) -> str:
+    """Leaves out mDNS candidates: they could only be looked up here, and the peer's own checks tell its address. So
+    those that are left are not the last."""
+    lines = description.splitlines(keepends=True)
+    left = [line for line in lines if not (line.startswith("a=candidate") and ".local " in line)]
+    if len(left) < len(lines):
+        left = [line for line in left if not line.startswith("a=end-of-candidates")]
+    return "".join(left)

@@ -12,8 +12,9 @@ import secrets
 from recorders.config import WhipConfig
 from recorders.errors import RecorderError
 from recorders.screens import asked_for
-from recorders.sources.base import Published, Sink
+from recorders.sources.base import Patched, Published, Sink
 from recorders.sources.rtc import BadOffer, IceSettings, Peer
+from recorders.sources.rtc_ice import BadFragment, Fragment
 from recorders.spec import ChannelSpec
 
 log = logging.getLogger(__name__)
@@ -35,11 +36,12 @@ class WhipSource:
         self._channel = spec.channel
         self._users = spec.users
         self._limit = config.max_publishers
-        self._ice = IceSettings(config.ice_address, config.stun_url, loopback=True)
+        self._ice = IceSettings.of(config, loopback=True)
         self._sink: Sink | None = None
         self._running = asyncio.Event()
         self._ended = False
         self._peers: dict[str, Peer] = {}  # by resource
+        self._etags: dict[str, str] = {}
         self._closing: set[asyncio.Task[None]] = set()
 
     async def run(self, sink: Sink) -> None:
@@ -82,7 +84,24 @@ class WhipSource:
             raise
         if resource not in self._peers:
             raise PublishRefused(f"The recording of channel {self._channel} has ended.")
-        return Published(resource, answer)
+        self._etags[resource] = etag = _etag()
+        return Published(resource, answer, etag)
+
+    async def patch(self, resource: str, fragment: str, if_match: str) -> Patched:
+        """See `Ingest`. Raises `PublishRefused`."""
+        peer, etag = self._peers.get(resource), self._etags.get(resource)
+        if peer is None or etag is None:
+            return Patched("unknown")
+        if if_match not in ("*", etag):
+            return Patched("stale", etag=etag)
+        try:
+            ours = await peer.patch(Fragment.parse(fragment))
+        except (BadFragment, BadOffer) as error:
+            raise PublishRefused(str(error)) from error
+        if ours is None:
+            return Patched("taken", etag=etag)
+        self._etags[resource] = etag = _etag()
+        return Patched("restarted", ours.sdp(*peer.first_media), etag)
 
     async def unpublish(self, resource: str) -> bool:
         """See `Ingest`."""
@@ -105,6 +124,7 @@ class WhipSource:
             self._sink.joined(peer.uid)
 
     def _drop(self, resource: str) -> None:
+        self._etags.pop(resource, None)
         peer = self._peers.pop(resource, None)
         if peer is None:
             return
@@ -113,3 +133,7 @@ class WhipSource:
         task = asyncio.get_running_loop().create_task(peer.close())
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
+
+
+def _etag() -> str:
+    return f'"{secrets.token_urlsafe(8)}"'

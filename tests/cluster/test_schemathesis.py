@@ -28,7 +28,7 @@ _APP = create_app(load({}), typing.cast(Gateway, None), typing.cast(Vault, None)
 schema = schemathesis.openapi.from_dict(_APP.openapi())
 
 
-@schemathesis.serializer("application/sdp")
+@schemathesis.serializer("application/sdp", "application/trickle-ice-sdpfrag")
 def sdp(context: schemathesis.SerializationContext, value: object) -> bytes:
     """A body that is no JSON."""
     return str(value).encode(errors="surrogatepass")

@@ -42,7 +42,7 @@ def check_phases(report: Report, phases: Sequence[Phase], counters: Mapping[str,
             abs(offset) for t, offset in user.offsets if any(0 <= t - s.t < 1 and user.name in s.seen for s in stable)
         ]
         assert offsets, what
-        assert np.percentile(offsets, 95) <= 60, what
+        assert np.percentile(offsets, 95) <= 40, what
 
 
 def check_file(report: Report) -> None:

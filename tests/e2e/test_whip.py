@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from recorders.native.recorder import NativeRecorder
 from recorders.sources.whip import WhipSource
 from recorders.spec import ChannelSpec, RecordingSpec, VideoSpec
 from tests.e2e.acceptance import check_file, check_phases, until
+from tests.e2e.network import Proxy
 from tests.e2e.publish import publishing
 from tests.e2e.whip_front import whip_front
 from tests.oracle.analyse import analyse
@@ -35,13 +36,13 @@ def recorder(folder: Path, *users: str, **whip: object) -> NativeRecorder:
 
 
 @asynccontextmanager
-async def serving(recording: NativeRecorder) -> AsyncIterator[str]:
+async def serving(recording: NativeRecorder, networks: Mapping[str, Proxy] | None = None) -> AsyncIterator[str]:
     """Record until the context ends; yields the URL to publish to."""
     task = asyncio.create_task(recording.run())
     source = recording.source
     assert isinstance(source, WhipSource)
     try:
-        async with whip_front(source) as url:
+        async with whip_front(source, networks) as url:
             yield url
     finally:
         recording.stop()

@@ -40,26 +40,46 @@ def make_clips(
     width: int = 640,
     height: int = 360,
     frame_rate: int = 30,
+    kbit_s: int | None = None,
 ) -> list[Path]:
-    """One clip a participant, in their order; clips that `folder` has already are kept."""
+    """One clip a participant, in their order; clips that `folder` has already are kept.
+
+    With `kbit_s` all pictures are filled up to one size, as a camera's would be: as plain as they are, they would fit
+    into a packet each.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for participant in participants:
-        path = folder / f"{participant.name}-{width}x{height}-{frame_rate}-{seconds:g}s-{_version()}.mkv"
+        filled = f"-{kbit_s}k" if kbit_s else ""
+        path = folder / f"{participant.name}-{width}x{height}-{frame_rate}-{seconds:g}s{filled}-{_version()}.mkv"
         if not path.exists():
             partial = path.with_name(f".{os.getpid()}-{path.name}")
-            _write(partial, participant, seconds, width, height, frame_rate)
+            _write(partial, participant, seconds, width, height, frame_rate, kbit_s)
             partial.replace(path)
         paths.append(path)
     return paths
 
 
 def cached_clips(
-    users: int, *, seconds: float = 20, width: int = 640, height: int = 360, frame_rate: int = 30
+    users: int,
+    *,
+    seconds: float = 20,
+    width: int = 640,
+    height: int = 360,
+    frame_rate: int = 30,
+    kbit_s: int | None = None,
 ) -> list[Path]:
     """Clips of the first `users` participants, in a folder of the system's temporary one."""
     folder = Path(tempfile.gettempdir()) / f"oracle-clips-{os.getuid()}"
-    return make_clips(folder, everyone()[:users], seconds=seconds, width=width, height=height, frame_rate=frame_rate)
+    return make_clips(
+        folder,
+        everyone()[:users],
+        seconds=seconds,
+        width=width,
+        height=height,
+        frame_rate=frame_rate,
+        kbit_s=kbit_s,
+    )
 
 
 def pcm(participant: Participant, seconds: float, rate: int = RATE) -> NDArray[np.float32]:
@@ -105,7 +125,21 @@ def _plane(yuv: tuple[int, int, int], width: int, height: int) -> tuple[NDArray[
     return np.full((height, width), y, np.uint8), np.full(half, u, np.uint8), np.full(half, v, np.uint8)
 
 
-def _write(path: Path, participant: Participant, seconds: float, width: int, height: int, frame_rate: int) -> None:
+def _write(
+    path: Path,
+    participant: Participant,
+    seconds: float,
+    width: int,
+    height: int,
+    frame_rate: int,
+    kbit_s: int | None = None,
+) -> None:
+    rate = f"{kbit_s}k"
+    size = (
+        {"b": rate, "maxrate": rate, "bufsize": f"{2 * (kbit_s // frame_rate)}k", "nal-hrd": "cbr"}
+        if kbit_s
+        else {"crf": "20"}
+    )
     with av.open(str(path), "w", format="matroska") as out:
         video = out.add_stream(
             "libx264",
@@ -114,7 +148,7 @@ def _write(path: Path, participant: Participant, seconds: float, width: int, hei
                 "preset": "ultrafast",
                 "profile": "baseline",
                 "tune": "zerolatency",
-                "crf": "20",
+                **size,
                 "g": str(frame_rate),
                 "sc_threshold": "0",
                 "threads": "1",

@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from egress_ray.api.app import create_app
 from egress_ray.manager.states import Event
-from egress_ray.recording.job import Publication
+from egress_ray.recording.job import Publication, recording_name
 from egress_ray.secrets import Vault
 from egress_ray.settings import load
 from egress_ray.store import rows
@@ -61,7 +61,7 @@ class StoreManager:
 
     async def recording_of(self, app_id: str, channel: str) -> str | None:
         entry = await self._run(lambda c: rows.recorded_now(c, app_id, channel))
-        return None if entry is None else str(entry.task.task_id)
+        return None if entry is None else recording_name(app_id, entry.task.task_id, 1)
 
     async def version(self) -> str:
         return "1"
@@ -86,7 +86,20 @@ class Gateway:
     async def publish(self, recording: str, user: str, token: str | None, offer: str) -> Publication:
         if token not in (None, TOKEN):
             return Publication("forbidden", error="The bearer token is not this recording's access token.")
-        return Publication("created", "session1", "v=0 answer") if offer else Publication("refused", error="No media.")
+        if not offer:
+            return Publication("refused", error="No media.")
+        return Publication("created", "session1", "v=0 answer", etag='"ice1"')
+
+    async def patch(
+        self, recording: str, resource: str, token: str | None, fragment: str, if_match: str
+    ) -> Publication:
+        if token not in (None, TOKEN):
+            return Publication("forbidden", error="The bearer token is not this recording's access token.")
+        if resource != "session1":
+            return Publication("unknown")
+        if if_match == "*":
+            return Publication("restarted", resource, "a=ice-ufrag:ours", etag='"ice2"')
+        return Publication("taken" if if_match == '"ice1"' else "stale", etag='"ice1"')
 
     async def unpublish(self, recording: str, resource: str, token: str | None) -> Publication:
         if token not in (None, TOKEN):
@@ -117,11 +130,13 @@ def serving(data: Path) -> Iterator[Api]:
     """The application on a store in `data`."""
     store = TaskStore(f"sqlite:///{data}/tasks.db")
     manager = StoreManager(store)
+    whip = {"stun_url": "stun:stun.example:3478", "turn_url": "turn:turn.example", "turn_username": "me"}
     settings = load(
         {
             "data_dir": str(data),
             "web": {"allowed_hosts": ["*.example", "*.example.org"]},
             "native": {"backgrounds": {"office": "/pictures/office.png", "beach": "/pictures/beach.jpg"}},
+            "sources": {"whip": {**whip, "turn_credential": 'pass"word'}},
         }
     )
     app = create_app(settings, Gateway(manager), Vault(Fernet.generate_key().decode()))

@@ -184,6 +184,48 @@ def test_whip_needs_a_live_channel_and_its_token(api: Api) -> None:
     assert api.http.delete(created.headers["location"], headers=bearer).status_code == 200
 
 
+def test_whip_sessions_are_patched_as_rfc_9725_says(api: Api) -> None:
+    url = "/egress/v1/app/channels/room/whip/user1"
+    bearer = {"Authorization": f"Bearer {TOKEN}"}
+    fragment = {**bearer, "content-type": "application/trickle-ice-sdpfrag"}
+    move(api, api.start(NATIVE).json()["task_id"], Event.CLAIMED)
+    created = api.http.post(url, content="v=0", headers={**SDP, **bearer})
+    assert created.headers["etag"] == '"ice1"'
+    assert created.headers["accept-patch"] == "application/trickle-ice-sdpfrag"
+    assert created.headers.get_list("link") == [
+        '<stun:stun.example:3478>; rel="ice-server"',
+        '<turn:turn.example>; rel="ice-server"; username="me"; credential="pass\\"word"; credential-type="password"',
+    ]
+    session = created.headers["location"]
+
+    def patch(headers: dict[str, str], to: str = session) -> Any:
+        return api.http.patch(to, content="a=ice-ufrag:abcd", headers=headers)
+
+    assert patch(fragment).status_code == 428
+    assert patch({**bearer, **SDP, "if-match": "*"}).status_code == 415
+    assert patch({**fragment, "Authorization": "Bearer another-token", "if-match": "*"}).status_code == 403
+    assert patch({**fragment, "if-match": '"ice1"'}).status_code == 204
+    assert patch({**fragment, "if-match": '"ice0"'}).status_code == 412
+    assert patch({**fragment, "if-match": "*"}, f"{url}/session2").status_code == 404
+    restarted = patch({**fragment, "if-match": "*"})
+    assert (restarted.status_code, restarted.text) == (200, "a=ice-ufrag:ours")
+    assert restarted.headers["content-type"] == "application/trickle-ice-sdpfrag"
+    assert restarted.headers["etag"] == '"ice2"'
+
+
+def test_publishers_push_to_one_recording_of_a_channel(api: Api) -> None:
+    first = api.start(NATIVE).json()["task_id"]
+    move(api, first, Event.CLAIMED)
+    refused = api.start(NATIVE, "another")
+    assert (refused.status_code, refused.json()["code"]) == (409, "channel_is_recorded")
+    assert first in refused.json()["error"]
+    assert api.start(NATIVE).json()["task_id"] == first, "the same request again is no other recording"
+    assert api.start({**NATIVE, "channel": "demo1"}, "demo1").status_code == 200
+    assert api.start({**NATIVE, "channel": "demo1"}, "demo2").status_code == 200
+    move(api, first, Event.STOP_ASKED)
+    assert api.start(NATIVE, "another").status_code == 200
+
+
 def test_unknown_paths_and_methods_have_the_documented_shape(api: Api) -> None:
     for reply, status in ((api.http.get("/nothing"), 404), (api.http.put("/egress/v1/app/tasks"), 405)):
         assert reply.status_code == status

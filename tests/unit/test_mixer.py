@@ -126,6 +126,62 @@ def test_a_jump_places_anew_and_says_nothing_twice() -> None:
     assert not out[9600 + 7200 :].any()
 
 
+def placed(ppm: float, seconds: float, *, ahead: float = 0.0, lost: range = range(0)) -> tuple[Samples, Mixer]:
+    """A tone of 440 Hz from a sound card that is so much faster than its timestamps say, in frames of 20 ms."""
+    mixer = Mixer(RATE, 1)
+    pcm = tone(440, seconds, 0.5)
+    out = []
+    for i in range(int(seconds * 50)):
+        if i not in lost:
+            at = 0.1 + i * 0.02 / (1 + ppm / 1e6) + (ahead if i else 0.0)
+            mixer.add("a", sound(pcm[i * 960 : (i + 1) * 960]), at)
+        out.append(mixer.read(960))
+    return np.concatenate(out), mixer
+
+
+@pytest.mark.parametrize("ppm", [-300, 300])
+def test_a_drifting_voice_is_kept_in_its_place_without_a_break(ppm: int) -> None:
+    seconds = 40.0
+    out, mixer = placed(ppm, seconds)
+    end = mixer._voices["a"].end
+    assert end is not None
+    assert abs(end / RATE - (0.1 + seconds / (1 + ppm / 1e6))) < 0.005
+    body = out[int(0.2 * RATE) :, 0]
+    assert np.abs(np.diff(body)).max() < 0.5 * 2 * np.pi * 440 / RATE * 1.02, "no step, no gap"
+
+
+def test_a_voice_at_its_place_is_not_touched() -> None:
+    out, _ = placed(0, 10)
+    pcm = tone(440, 10, 0.5)[:, :1]
+    assert np.array_equal(out[4800:], pcm[: len(out) - 4800])
+
+
+def test_a_voice_that_is_found_to_be_early_comes_to_its_place() -> None:
+    _, mixer = placed(0, 15, ahead=-0.02)
+    end = mixer._voices["a"].end
+    assert end is not None
+    assert abs(end / RATE - (0.1 + 15 - 0.02)) < 0.003
+
+
+@pytest.mark.parametrize("lost", [range(100, 101), range(100, 103)])
+def test_lost_frames_are_made_up_for_and_nothing_moves(lost: range) -> None:
+    out, mixer = placed(0, 4, lost=lost)
+    pcm = tone(440, 4, 0.5)[:, :1]
+    got, wanted = out[4800:], pcm[: len(out) - 4800]
+    begin, end = lost.start * 960, lost.stop * 960
+    assert np.array_equal(got[:begin], wanted[:begin])
+    assert np.array_equal(got[end + 288 :], wanted[end + 288 :])
+    assert np.abs(got[begin : begin + 960] - wanted[begin : begin + 960]).max() < 0.05
+    assert np.abs(np.diff(got[:, 0])).max() < 0.5 * 2 * np.pi * 440 / RATE * 1.2, "no step"
+    assert mixer.late == 0
+
+
+def test_a_silence_of_the_senders_is_left_silent() -> None:
+    out, _ = placed(0, 4, lost=range(100, 120))  # 400 ms, as with discontinuous transmission
+    assert not out[4800 + 100 * 960 : 4800 + 120 * 960].any()
+    assert out[4800 + 120 * 960 :].any()
+
+
 def test_late_sound_is_counted_and_its_rest_still_heard() -> None:
     mixer = Mixer(RATE, 2)
     mixer.read(4800)

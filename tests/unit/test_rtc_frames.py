@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from recorders.sources.rtc_frames import Assembler, Once, Packet, is_key
+from recorders.sources.rtc_frames import Assembler, Packet, Sequencer, is_key
 
 KEY = b"\0\0\0\1\x67\x42\0\0\0\1\x68\xce\0\0\0\1\x65"
 DELTA = b"\0\0\0\1\x41"
@@ -82,14 +82,26 @@ def test_a_gap_that_stays_is_given_up_and_a_keyframe_waited_for(lost: list[int])
     assert not assembler.needs_key
 
 
-def test_two_gaps_are_given_up_one_after_the_other() -> None:
+def test_a_keyframe_behind_a_gap_is_gone_to_as_soon_as_it_is_whole() -> None:
+    packets = [packet for packet in stream(12) if packet.sequence not in (7, 11)]
+    assembler = Assembler()
+    assert feed(assembler, packets[:-6]) == [whole(0), whole(1)]
+    assert assembler.tend(0.3) == []
+    feed(assembler, packets[-6:], 0.3)
+    assert assembler.tend(0.2) == []
+    assert [p.data for p in assembler.tend(0.3)] == [whole(10), whole(11)]
+    assert (assembler.lost, assembler.missing()) == (2, [])
+
+
+def test_two_gaps_are_given_up_each_in_its_time() -> None:
     packets = [packet for packet in stream(31) if packet.sequence not in (4, 40)]
     assembler = Assembler()
-    feed(assembler, packets)
+    for packet in packets:
+        assembler.add(packet, packet.sequence / 100)
     assert [p.data for p in assembler.tend(0.6)] == [whole(10), whole(11), whole(12)]
     assert assembler.missing() == [40]
-    assert assembler.tend(0.9) == []
-    assert [p.data for p in assembler.tend(1.2)] == [whole(20 + n) for n in range(11)]
+    assert assembler.tend(0.65) == []
+    assert [p.data for p in assembler.tend(0.67)] == [whole(20 + n) for n in range(11)]
 
 
 def test_nothing_before_the_first_keyframe() -> None:
@@ -136,6 +148,48 @@ def test_keyframes(codec: str, data: bytes, key: bool) -> None:
     assert is_key(codec, data) is key
 
 
-def test_once() -> None:
-    once = Once()
-    assert [once.is_new(n) for n in (1, 3, 2, 3, 1, 4)] == [True, True, True, False, False, True]
+def sound(*sequences: int) -> list[Packet]:
+    return [Packet(n % 65536, 960 * n % 2**32, True, "opus", b"%d" % n) for n in sequences]
+
+
+def heard(packets: list[Packet]) -> list[int]:
+    return [int(packet.data) for packet in packets]
+
+
+@pytest.mark.parametrize("first", [0, 65530])
+def test_sound_is_put_in_order(first: int) -> None:
+    chance = random.Random(first)
+    order = [first, *sorted(range(first + 1, first + 100), key=lambda n: n + chance.uniform(0, 4))]
+    sequencer = Sequencer()
+    got = [n for packet in sound(*order, *order[-3:]) for n in heard(sequencer.add(packet, 0))]
+    assert got == list(range(first, first + 100))
+    assert (sequencer.lost, sequencer.repeated, sequencer.waits) == (0, 3, False)
+
+
+def test_sound_that_does_not_come_is_left_out() -> None:
+    sequencer = Sequencer()
+    assert [n for packet in sound(1, 2, 4, 5) for n in heard(sequencer.add(packet, 0))] == [1, 2]
+    assert sequencer.waits
+    assert sequencer.add(sound(7)[0], 0.1) == sequencer.tend(0.1) == []
+    assert heard(sequencer.tend(0.13)) == [4, 5]
+    assert heard(sequencer.add(sound(6)[0], 0.2)) == [6, 7]
+    assert heard(sequencer.add(sound(3)[0], 0.2)) == []
+    assert (sequencer.lost, sequencer.repeated) == (1, 1)
+
+
+def test_sound_that_begins_anew_is_followed() -> None:
+    sequencer = Sequencer()
+    got = [n for packet in sound(1, 2, 40000, 40001) for n in heard(sequencer.add(packet, 0))]
+    assert got == [1, 2, 40000, 40001]
+    assert sequencer.lost == 0
+
+
+def test_a_keyframe_is_pleaded_for_before_a_gap_is_given_up() -> None:
+    packets = stream(9)
+    assembler = Assembler()
+    assert assembler.pleads(0)
+    feed(assembler, packets[:7] + packets[8:])
+    assert not assembler.pleads(0.2)
+    assert assembler.pleads(0.3)
+    feed(assembler, [packets[7]], 0.3)
+    assert not assembler.pleads(0.3)

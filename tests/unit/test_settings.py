@@ -38,6 +38,7 @@ def test_secrets_come_from_the_environment_and_are_not_passed_around(monkeypatch
     monkeypatch.setenv("EGRESS_TOKENS__AGORA_CERTIFICATES", '{"my_app": "hush-certificate"}')
     monkeypatch.setenv("EGRESS_SOURCES__LIVEKIT__API_KEY", "hush-api-key")
     monkeypatch.setenv("EGRESS_SOURCES__LIVEKIT__API_SECRET", "hush-api-secret")
+    monkeypatch.setenv("EGRESS_SOURCES__WHIP__TURN_CREDENTIAL", "hush-turn")
     settings = load({})
     assert "hush" not in str(settings.without_secrets())
     assert "hush" not in repr(settings)
@@ -56,6 +57,7 @@ def test_secrets_come_from_the_environment_and_are_not_passed_around(monkeypatch
         {"tokens": {"agora_certificates": {"my_app": "hush"}}},
         {"sources": {"janus": {"api_secret": "hush"}}},
         {"sources": {"livekit": {"api_key": "hush", "api_secret": "hush"}}},
+        {"sources": {"whep": {"turn_credential": "hush"}}},
     ],
 )
 def test_a_secret_in_the_serve_config_is_refused(args: dict[str, Any]) -> None:
@@ -68,3 +70,21 @@ def test_a_wrong_secret_is_named_and_not_shown(monkeypatch: pytest.MonkeyPatch) 
     with pytest.raises(ValidationError, match="api_key and api_secret go together") as error:
         load({})
     assert "hush" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("source", "setting", "value"),
+    [
+        ("whip", "udp_ports", [50100, 50000]),
+        ("whip", "udp_ports", [0, 100]),
+        ("whip", "public_address", "node.example"),
+        ("whip", "stun_url", "turn:turn.example"),
+        ("whep", "turn_url", "https://turn.example"),
+        ("whep", "url", "https://sfu.example/{channel}"),
+        ("whep", "url", "https://sfu.example/{room}/{user}"),
+        ("whep", "url", "rtsp://sfu.example/{user}"),
+    ],
+)
+def test_a_wrong_network_setting_is_refused_by_name(source: str, setting: str, value: object) -> None:
+    with pytest.raises(ValidationError, match=rf"sources\.{source}\.{setting}"):
+        load({"sources": {source: {setting: value}}})
