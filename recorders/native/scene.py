@@ -107,17 +107,16 @@ class Picture:
             return
         self._arranged = arranged
         subject = self._subject
-        self._compositor.arrange(
-            arrange(
-                subject.layout,
-                seats,
-                *self._size,
-                users=subject.users,
-                regions=subject.regions,
-                large=arranged.large,
-                tall=arranged.tall,
-            )
+        cells = arrange(
+            subject.layout,
+            seats,
+            *self._size,
+            users=subject.users,
+            regions=subject.regions,
+            large=arranged.large,
+            tall=arranged.tall,
         )
+        self._compositor.arrange(cells)
 
     def _due(self, t: float) -> list[av.VideoFrame | None]:
         """Everybody's next picture, in the order of the roster."""

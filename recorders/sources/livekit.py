@@ -133,7 +133,7 @@ def _missing(error: Exception) -> InvalidSpec:
 
 
 class _Hush(logging.Filter):
-    """The library logs what servers say, and LiveKit's says which token it does not like."""
+    """The library logs what servers answer, and that may quote the token."""
 
     def __init__(self, token: str) -> None:
         super().__init__()

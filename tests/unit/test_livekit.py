@@ -295,7 +295,7 @@ def test_a_token_of_our_own_is_one_of_livekits_and_hides_the_recorder() -> None:
 
 @asynccontextmanager
 async def answering(status: int, seen: list[str]) -> AsyncIterator[str]:
-    """A server that says no, as LiveKit's does, with the token in what it says."""
+    """A server that says no, with the token in what it says."""
 
     async def no(request: Request) -> Response:
         seen.append(request.headers.get("authorization", ""))
