@@ -19,7 +19,7 @@ from egress_ray.manager.client import get_manager, present_manager
 from egress_ray.names import ON_HEAD
 from egress_ray.recording.job import Publication
 from egress_ray.secrets import open_vault
-from egress_ray.settings import Settings, load
+from egress_ray.settings import SECRETS, Settings, load
 from egress_ray.tasks import Manager, NewTask, Page, Refusal, RequestConflict, State, Task
 
 _CALLS_AT_ONCE = 1000
@@ -142,6 +142,6 @@ def _holds_secret(args: dict[str, Any]) -> bool:
     url = args.get("store", {}).get("url")
     return bool(
         args.get("secrets", {}).get("key")
-        or args.get("sources", {}).get("janus", {}).get("api_secret")
+        or any(args.get("sources", {}).get("janus", {}).get(name) for name in SECRETS["sources"]["janus"])
         or (url and make_url(url).password)
     )

@@ -171,7 +171,7 @@ class SecretSettings(_Section):
 
 
 # Only the environment may give these: whatever is in the Serve config goes through Ray's control store.
-SECRETS: dict[str, Any] = {"secrets": {"key"}, "sources": {"janus": {"api_secret"}}}
+SECRETS: dict[str, Any] = {"secrets": {"key"}, "sources": {"janus": {"api_secret", "token", "turn_credential"}}}
 
 
 class Settings(BaseSettings):

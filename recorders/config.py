@@ -56,8 +56,16 @@ class JanusConfig(_Section):
 
     url: str = Field("ws://127.0.0.1:8188", description="WebSocket API of the Janus server.")
     api_secret: SecretStr | None = Field(None, description="Janus' API secret, when it asks for one.")
+    token: SecretStr | None = Field(None, description="A token, when Janus asks for one (token_auth).")
     ice_address: str | None = Field(None, description="The one local address offered for ICE; by default all.")
+    stun_url: str | None = Field(None, description="STUN server, e.g. stun:stun.example.org:3478; none by default.")
+    turn_url: str | None = Field(None, description="TURN server, e.g. turn:turn.example.org:3478; none by default.")
+    turn_username: str | None = Field(None, description="User name at the TURN server.")
+    turn_credential: SecretStr | None = Field(None, description="Password at the TURN server.")
     connect_timeout_s: float = Field(5.0, gt=0, description="Time to connect, join and get the first answer.")
+    return_timeout_s: float = Field(
+        60.0, ge=0, description="How long a recording waits for a Janus server that has gone away, before it is lost."
+    )
 
 
 class MediaConfig(_Section):

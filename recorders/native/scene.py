@@ -42,9 +42,9 @@ class Picture:
         if stage.advance(due):
             seats = [participant.seat for participant in stage.roster]
             subject = self._subject
-            compositor.arrange(
-                arrange(subject.layout, seats, *self._size, users=subject.users, regions=subject.regions)
-            )
+            cells = arrange(subject.layout, seats, *self._size, users=subject.users, regions=subject.regions)
+            compositor.arrange(cells)
+            stage.arranged(cells)
         self.alive = False
         for participant, picture in zip(stage.roster, self._due(due + self._half_frame), strict=True):
             if picture is not None:

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 import aioice.ice
@@ -50,12 +50,21 @@ class BadOffer(ValueError):
 class IceSettings:
     """Local addresses offered: `address` alone, or all of this machine's, `loopback` being its own last one.
 
-    `stun_url` is for those behind a NAT.
+    `stun_url` and `turn_url` are for those behind a NAT.
     """
 
     address: str | None = None
     stun_url: str | None = None
     loopback: bool = False
+    turn_url: str | None = None
+    turn_username: str | None = None
+    turn_credential: str | None = field(default=None, repr=False)
+
+    def servers(self) -> list[RTCIceServer]:
+        """As aiortc is told of them."""
+        stun = [RTCIceServer(self.stun_url)] if self.stun_url else []
+        turn = [RTCIceServer(self.turn_url, self.turn_username, self.turn_credential)] if self.turn_url else []
+        return stun + turn
 
 
 class Peer:
@@ -74,13 +83,12 @@ class Peer:
         self._taps: list[_Tap] = []
         self.joined = False  # connected, at least once
         self._gone = False
-        servers = [RTCIceServer(ice.stun_url)] if ice.stun_url else []
-        self._pc = RTCPeerConnection(RTCConfiguration(servers, bundlePolicy=RTCBundlePolicy.MAX_BUNDLE))
+        self._pc = RTCPeerConnection(RTCConfiguration(ice.servers(), bundlePolicy=RTCBundlePolicy.MAX_BUNDLE))
         self._pc.add_listener("connectionstatechange", self._changed)
         self._deadline: asyncio.TimerHandle | None = None
 
     async def answer(self, offer: str) -> str:
-        """Answer an SDP offer of at most one sound and one picture. Raises `BadOffer`."""
+        """Answer an SDP offer of at most one sound and one picture, the first or another one. Raises `BadOffer`."""
         try:
             _check(offer)
             await self._pc.setRemoteDescription(RTCSessionDescription(_without_names(offer), "offer"))
@@ -89,11 +97,12 @@ class Peer:
         except Exception as error:  # the parser raises what its code happens to raise
             fact = str(error) or type(error).__name__
             raise BadOffer(f"The SDP offer cannot be used ({fact.rstrip('.')}).") from error
-        for transceiver in self._pc.getTransceivers():
+        for transceiver in self._pc.getTransceivers()[len(self._taps) :]:
             self._taps.append(_Tap(self.uid, self._sink, self._clock, transceiver.receiver))
         _offer_addresses(self._pc.getTransceivers(), self._ice)
         await self._pc.setLocalDescription(await self._pc.createAnswer())
-        self._deadline = self._loop.call_later(_CONNECT_S, self._give_up)
+        if self._deadline is None:
+            self._deadline = self._loop.call_later(_CONNECT_S, self._give_up)
         return self._pc.localDescription.sdp
 
     def keyframe(self) -> None:

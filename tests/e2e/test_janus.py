@@ -47,7 +47,7 @@ async def participants(janus: Janus, room: int | str) -> set[str]:
 
 def test_three_users_come_and_go(tmp_path: Path, janus: Janus) -> None:
     """One was there before; one of them is matched by id, two by name; a fourth is not to be recorded."""
-    clips = cached_clips(4)
+    clips = cached_clips(4, keyframes=5)
     recording = recorder(tmp_path, janus, "1001", "11", "bob", "carol")
 
     async def record() -> str:
@@ -127,25 +127,46 @@ def test_a_server_that_does_not_answer(tmp_path: Path, janus: Janus) -> None:
     asyncio.run(record())
 
 
-def test_names_for_ids_and_a_server_that_goes_away(tmp_path: Path) -> None:
-    """A room whose name is a number is found where ids are names."""
-    clip = cached_clips(1)[0]
+def test_names_for_ids_and_a_server_that_is_killed_and_starts_again(tmp_path: Path) -> None:
+    """A room whose name is a number is found where ids are names; the recording goes on, in one log."""
+    clip = cached_clips(1, keyframes=5)[0]
     folder = tmp_path / "janus"
     folder.mkdir()
 
-    async def record(janus: Janus) -> None:
+    async def record(janus: Janus, recording: NativeRecorder) -> tuple[float, float]:
+        def there(n: int) -> bool:
+            return recording.progress().counters["participants"] == n
+
         await janus.create_room("1004", PIN)
-        recording = recorder(tmp_path, janus, "1004")
+        task = asyncio.create_task(recording.run())
         async with janus.publisher("1004", PIN, "feed-a", "user1", clip):
-            task = asyncio.create_task(recording.run())
-            await until(lambda: recording.progress().counters["participants"] == 1)
-            await asyncio.sleep(3.5)
-            janus.process.kill()
-            with pytest.raises(Lost, match=r"^The connection to Janus at 127.0.0.1:\d+ was lost\.$"):
-                await asyncio.wait_for(task, 10)
+            await until(lambda: there(1))
+            await asyncio.sleep(3)
+            janus.kill()
+            gone = time.time()
+        await asyncio.sleep(0.5)
+        await asyncio.to_thread(janus.start)
+        back = time.time()
+        await janus.create_room("1004", PIN)
+        async with janus.publisher("1004", PIN, "feed-b", "user1", clip):
+            await until(lambda: there(2))
+            await asyncio.sleep(3)
+            recording.stop()
+            assert await asyncio.wait_for(task, 20) == "user_stop"
+        began = recording.progress().began_at
+        assert began is not None
+        return gone - began, back - began
 
     with running_janus(folder, string_ids=True) as janus:
-        asyncio.run(record(janus))
+        recording = recorder(tmp_path, janus, "1004")
+        gone, back = asyncio.run(record(janus, recording))
     finish(tmp_path, "rec", "hls")
+    assert "DISCONTINUITY" not in (tmp_path / "rec.m3u8").read_text()
     report = analyse(tmp_path / "rec.m3u8", frame_rate=30)
-    assert any("user1" in second.seen and "user1" in second.heard for second in report.seconds)
+    check_file(report)
+    there = [second.t for second in report.seconds if "user1" in second.seen and "user1" in second.heard]
+    assert [t for t in there if t + 1 < gone], report
+    again = [t for t in there if t > back]
+    assert again, report
+    assert again[0] - back <= 5, report
+    assert recording.progress().counters["reconnects"] == 1

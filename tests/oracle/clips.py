@@ -40,26 +40,44 @@ def make_clips(
     width: int = 640,
     height: int = 360,
     frame_rate: int = 30,
+    keyframes: float = 1.0,
 ) -> list[Path]:
-    """One clip a participant, in their order; clips that `folder` has already are kept."""
+    """One clip a participant, in their order; clips that `folder` has already are kept.
+
+    `keyframes` a second: who joins such a clip waits for one, for it cannot be asked.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for participant in participants:
-        path = folder / f"{participant.name}-{width}x{height}-{frame_rate}-{seconds:g}s-{_version()}.mkv"
+        path = folder / f"{participant.name}-{width}x{height}-{frame_rate}-{keyframes:g}-{seconds:g}s-{_version()}.mkv"
         if not path.exists():
             partial = path.with_name(f".{os.getpid()}-{path.name}")
-            _write(partial, participant, seconds, width, height, frame_rate)
+            _write(partial, participant, seconds, width, height, frame_rate, round(frame_rate / keyframes))
             partial.replace(path)
         paths.append(path)
     return paths
 
 
 def cached_clips(
-    users: int, *, seconds: float = 20, width: int = 640, height: int = 360, frame_rate: int = 30
+    users: int,
+    *,
+    seconds: float = 20,
+    width: int = 640,
+    height: int = 360,
+    frame_rate: int = 30,
+    keyframes: float = 1.0,
 ) -> list[Path]:
     """Clips of the first `users` participants, in a folder of the system's temporary one."""
     folder = Path(tempfile.gettempdir()) / f"oracle-clips-{os.getuid()}"
-    return make_clips(folder, everyone()[:users], seconds=seconds, width=width, height=height, frame_rate=frame_rate)
+    return make_clips(
+        folder,
+        everyone()[:users],
+        seconds=seconds,
+        width=width,
+        height=height,
+        frame_rate=frame_rate,
+        keyframes=keyframes,
+    )
 
 
 def pcm(participant: Participant, seconds: float, rate: int = RATE) -> NDArray[np.float32]:
@@ -105,7 +123,9 @@ def _plane(yuv: tuple[int, int, int], width: int, height: int) -> tuple[NDArray[
     return np.full((height, width), y, np.uint8), np.full(half, u, np.uint8), np.full(half, v, np.uint8)
 
 
-def _write(path: Path, participant: Participant, seconds: float, width: int, height: int, frame_rate: int) -> None:
+def _write(
+    path: Path, participant: Participant, seconds: float, width: int, height: int, frame_rate: int, gop: int
+) -> None:
     with av.open(str(path), "w", format="matroska") as out:
         video = out.add_stream(
             "libx264",
@@ -115,7 +135,7 @@ def _write(path: Path, participant: Participant, seconds: float, width: int, hei
                 "profile": "baseline",
                 "tune": "zerolatency",
                 "crf": "20",
-                "g": str(frame_rate),
+                "g": str(gop),
                 "sc_threshold": "0",
                 "threads": "1",
             },

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recorders.native.feed import DecodedPicture, VideoFeed
+from recorders.native.layout import Cell
 from recorders.native.stage import Stage
 from recorders.sources.base import EncodedFrame
 
@@ -51,6 +52,31 @@ def test_who_comes_back_takes_its_old_place(stage: Stage) -> None:
     stage.joined("4", "ann")  # another uid, as some back ends give
     stage.advance(FOREVER)
     assert names(stage) == ["ann", "bob", "cat"]
+
+
+def test_the_source_is_told_the_largest_cell_of_each_participant_when_it_changes() -> None:
+    told: list[tuple[str, tuple[int, int] | None]] = []
+    stage = Stage((), lambda uid: None, lambda uid, size: told.append((uid, size)))
+    for uid in ("1", "2"):
+        stage.joined(uid)
+    stage.advance(FOREVER)
+    small, large = Cell("1", "1", 0, 0, 100, 50), Cell("1", "1", 0, 0, 300, 200)
+    stage.arranged((large, small, Cell(None, "ann", 0, 0, 500, 500)))
+    assert told == [("1", (300, 200)), ("2", None)]
+    told.clear()
+    stage.arranged((large, small))
+    assert not told
+    stage.arranged((small, Cell("2", "2", 0, 0, 2, 2)))
+    assert sorted(told) == [("1", (100, 50)), ("2", (2, 2))]
+    told.clear()
+    stage.left("2")
+    stage.advance(FOREVER)
+    stage.arranged((small,))
+    assert not told
+    stage.joined("2")
+    stage.advance(FOREVER)
+    stage.arranged((small,))
+    assert told == [("2", None)]
 
 
 def test_users_are_matched_by_uid_or_name() -> None:

@@ -31,16 +31,20 @@ def test_an_unknown_setting_is_refused_by_name() -> None:
 
 
 def test_secrets_come_from_the_environment_and_are_not_passed_around(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("EGRESS_SOURCES__JANUS__API_SECRET", "hush-hush")
+    for name in ("API_SECRET", "TOKEN", "TURN_CREDENTIAL"):
+        monkeypatch.setenv(f"EGRESS_SOURCES__JANUS__{name}", "hush-hush")
     monkeypatch.setenv("EGRESS_SECRETS__KEY", "hush-key")
     settings = load({})
     assert "hush" not in str(settings.without_secrets())
     assert "hush" not in repr(settings)
     again = load(settings.without_secrets())
     assert again.secret_key == "hush-key"
-    assert again.sources.janus.api_secret is not None
+    janus = again.sources.janus
+    assert None not in (janus.api_secret, janus.token, janus.turn_credential)
 
 
 def test_a_secret_in_the_serve_config_is_refused() -> None:
     with pytest.raises(ValueError, match="environment"):
         build({"secrets": {"key": "hush"}})
+    with pytest.raises(ValueError, match="environment"):
+        build({"sources": {"janus": {"turn_credential": "hush"}}})
