@@ -54,14 +54,15 @@ def load(path: Path) -> Clip:
         for packet in media.demux(picture, sound):
             if packet.dts is None:
                 continue
-            kind = packet.stream.type
+            kind, key = packet.stream.type, packet.is_keyframe  # which the filter forgets
             for one in annex_b.filter(packet) if annex_b and kind == "video" else [packet]:
                 t = float((one.pts or 0) * one.time_base)
-                packets[kind].append((t, packet.is_keyframe, bytes(one)))
+                packets[kind].append((t, key, bytes(one)))
         rate = picture.average_rate
         assert rate is not None
         seconds = len(packets["video"]) / float(rate)
-    return Clip(codec, seconds, packets["video"], packets["audio"])
+    audio = [one for one in packets["audio"] if one[0] < packets["audio"][0][0] + seconds - 0.001]
+    return Clip(codec, seconds, packets["video"], audio)
 
 
 class ClipTrack(MediaStreamTrack):
@@ -170,10 +171,16 @@ class Publisher:
             self._add(self.video, self._clip)
         await self._negotiate("configure")
 
+    def resize(self, clip: Path) -> None:
+        """Go on with another clip of the same length and rate, whose pictures have another size."""
+        self.video.play(load(clip))
+
     async def share(self, clip: Path) -> None:
         """A screen beside the camera."""
         screen = load(clip)
-        self._screen = self._add(ClipTrack("video", screen, self._begun), screen)
+        if self._screen is None:
+            self._screen = self._add(ClipTrack("video", screen, self._begun), screen)
+        self._screen.direction = "sendonly"
         await self._negotiate("configure")
 
     async def unshare(self) -> None:
