@@ -82,7 +82,6 @@ class Meeting:
         begun = time.time()
         if what == "join":
             await asyncio.gather(*(self._join(who) for who in whom))
-            begun = time.time()  # they are not in the room before they are connected
         for who in whom:
             await self._step(what, who, moderated)
         self.changes.append(
