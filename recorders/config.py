@@ -52,7 +52,7 @@ class WhipConfig(_Section):
 
 
 class JanusConfig(_Section):
-    """A Janus server's VideoRoom plugin; room = channel, pin = access token."""
+    """A Janus server's VideoRoom plugin; room = channel, pin (or an allowed token) = access token."""
 
     url: str = Field("ws://127.0.0.1:8188", description="WebSocket API of the Janus server.")
     api_secret: SecretStr | None = Field(None, description="Janus' API secret, when it asks for one.")

@@ -1,4 +1,4 @@
-"""Participants of a Janus VideoRoom: the room is the channel, its pin the access token.
+"""Participants of a Janus VideoRoom: the room is the channel, its pin or an allowed token the access token.
 
 The recorder joins as a publisher that never publishes, for Janus tells publishers who comes and goes. Who is there is
 known here, and how to get back after a loss; how one participant is received, in `janus_feed`.
@@ -176,6 +176,7 @@ class JanusSource:
             "room": self._room.id,
             "display": "recorder",
             "pin": self._room.pin,
+            "token": self._room.pin,  # where the room has a list of allowed ones
         }
         if uid is not None:
             body["id"] = str(uid) if isinstance(self._room.id, str) else uid
@@ -187,7 +188,7 @@ class JanusSource:
         if error.code == _NO_SUCH_ROOM:
             return Refused(f"There is no room {room} at Janus {host}.")
         if error.code == _UNAUTHORIZED:
-            return Refused(f"The access token is not the pin of room {room} at Janus {host}.")
+            return Refused(f"Room {room} at Janus {host} does not accept the access token.")
         if error.code == _ID_EXISTS:
             return Lost(f"The id {self._spec.worker_uid} is in use in room {room} at Janus {host}.")
         if error.code == _INVALID_ELEMENT:

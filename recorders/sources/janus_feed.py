@@ -30,6 +30,9 @@ _APPEAR_S = 1.0
 _SETTLED_S = 1.0
 
 
+_EXPECTED = (ApiError, BadOffer, Lost, Refused)
+
+
 @dataclass
 class Room:
     """The room as the recorder has joined it. `private_id` tells Janus whose subscriptions these are."""
@@ -128,9 +131,10 @@ class Feed:
             self._hurry.clear()
             try:
                 await self._receive()
-            except (ApiError, BadOffer, Lost, Refused) as error:
+            except Exception as error:  # whatever it is, it concerns this participant alone
                 self._broken = True
-                log.warning("%s in room %s cannot be received: %s", self.presence.name, self._room.id, error)
+                fact = error if isinstance(error, _EXPECTED) else repr(error)
+                log.warning("%s in room %s cannot be received: %s", self.presence.name, self._room.id, fact)
             if self._broken:
                 pause = _AGAIN_S if time.monotonic() - begun > _STABLE_S else min(2 * pause, _AGAIN_AT_MOST_S)
                 with contextlib.suppress(TimeoutError):
@@ -175,13 +179,11 @@ class Feed:
         new = []
         for kind, stream in self.presence.streams.items():
             mine = self._streams.get(kind)
-            if mine is None and not stream.off:
+            if stream.off:  # it comes back by itself
+                continue
+            if mine is None:
                 new.append(stream)
-            elif (
-                mine is not None
-                and not stream.off
-                and (mine.stream.mid, mine.stream.codec) != (stream.mid, stream.codec)
-            ):
+            elif (mine.stream.mid, mine.stream.codec) != (stream.mid, stream.codec):
                 return False
         if new:
             streams = [{"feed": self.presence.feed, "mid": stream.mid} for stream in new]

@@ -122,6 +122,12 @@ class Janus:
                 },
             )
 
+    async def participants(self, room: int | str) -> set[str]:
+        """Display names of those who are in a room."""
+        async with self.handle() as (session, handle):
+            reply = await session.message(handle, {"request": "listparticipants", "room": room})
+            return {one["display"] for one in reply["plugindata"]["data"]["participants"]}
+
     @asynccontextmanager
     async def handle(self, token: str | None = None) -> AsyncIterator[tuple[Session, int]]:
         session = Session(self.config(token=token), lambda event: None)

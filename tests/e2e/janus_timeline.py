@@ -1,6 +1,7 @@
 """A scripted meeting in a room of a real Janus is recorded, and the recording is held against the script.
 
-Six people join, leave, switch camera and microphone, change the size of their picture and share a screen.
+Six people join, leave, switch camera and microphone, change the size of their picture and share a screen; a seventh
+is not to be recorded.
 `python -m tests.e2e.janus_timeline --minutes 3` (or `make timeline`) is the long form; a short one is among the tests.
 """
 
@@ -36,7 +37,9 @@ from tests.oracle.sound import Track
 ROOM, PIN = "4711", "the-pin-of-the-room"
 NAMES = ("Ada", "Benedikt", "Cem", "Dua", "Eva", "Fay")
 USERS = (*NAMES, *(f"{name} (screen)" for name in NAMES))
-SCREEN = len(NAMES)  # whose colour a shared screen has
+# As the request has them: one by id.
+REQUESTED = ("100", *USERS[1:])
+SCREEN, STRANGER = len(NAMES), len(NAMES) + 1  # colours of a shared screen, and of who is not requested
 VIDEO = VideoSpec(640, 360, 15, 600)
 _GRIDS = {1: (1, 1), 2: (2, 1), 3: (2, 2), 4: (2, 2), 5: (3, 2), 6: (3, 2), 7: (3, 3)}
 # A name is legible when its tile is like the one that was drawn, and unlike that of any other name.
@@ -151,23 +154,24 @@ async def hold(
     recording: NativeRecorder, janus: Janus, rounds: int, step_s: float, *, one_by_one: bool
 ) -> list[Change]:
     """Record the meeting; returns its changes with their times in the recording."""
-    clips = cached_clips(SCREEN + 1, seconds=10, width=160, height=90, frame_rate=15, keyframes=5)
+    clips = cached_clips(STRANGER + 1, seconds=10, width=160, height=90, frame_rate=15, keyframes=5)
     large = cached_clips(SCREEN, seconds=10, width=320, height=240, frame_rate=15, keyframes=5)
     await janus.create_room(int(ROOM), PIN)
     meeting = Meeting(janus, clips, large)
     task = asyncio.create_task(recording.run())
-    due = time.monotonic() + 1
-    for what, whom, moderated in script(rounds, one_by_one=one_by_one):
-        await asyncio.sleep(due - time.monotonic())
-        await meeting.do(what, *whom, moderated=moderated)
-        due = max(due, time.monotonic() - 0.1 * step_s) + step_s
-    await asyncio.sleep(step_s)
-    recording.stop()
-    await task
-    began = recording.progress().began_at
-    assert began is not None
+    async with janus.publisher(int(ROOM), PIN, 99, "stranger", clips[STRANGER]):
+        due = time.monotonic() + 1
+        for what, whom, moderated in script(rounds, one_by_one=one_by_one):
+            await asyncio.sleep(due - time.monotonic())
+            await meeting.do(what, *whom, moderated=moderated)
+            due = max(due, time.monotonic() - 0.1 * step_s) + step_s
+        await asyncio.sleep(step_s)
+        recording.stop()
+        await task
     ended = time.time()
     await meeting.end()
+    began = recording.progress().began_at
+    assert began is not None
     changes = [replace(change, begun=change.begun - began, done=change.done - began) for change in meeting.changes]
     return [*changes, Change(ended - began, ended - began, "end", {})]
 

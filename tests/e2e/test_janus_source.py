@@ -109,6 +109,7 @@ def test_streams_come_and_go(janus: Janus) -> None:
         async with janus.publisher(1, PIN, 11, "ada", clip(), camera=False) as ada, listening(janus, 1) as (_, sink):
             await until(lambda: sink.comes("11", "audio"))
             assert ("11", "video") not in sink.frames
+            assert await janus.participants(1) == {"ada", "recorder"}
             await ada.camera(True)
             await until(lambda: sink.comes("11", "video"))
             await ada.camera(False)
@@ -128,6 +129,9 @@ def test_streams_come_and_go(janus: Janus) -> None:
             await until(lambda: not sink.muted_now and set(sink.names) == {"11"})
             assert sink.said.count("11 left") == 0
         assert sink.said[-1] == "11 left"
+        async with asyncio.timeout(10):
+            while await janus.participants(1):  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
 
     asyncio.run(run())
 
@@ -242,6 +246,18 @@ def test_simulcast_the_picture_fits_its_cell(janus: Janus) -> None:
             source.want("11", (160, 90))
             await until(lambda: comes(sizes[0]))
             assert sink.frames["11", "video"][0].key
+
+    asyncio.run(run())
+
+
+def test_a_room_with_a_list_of_allowed_tokens(janus: Janus) -> None:
+    async def run() -> None:
+        async with janus.handle() as (session, handle):
+            await session.message(handle, {"request": "create", "room": 6, "allowed": [PIN, "another"]})
+        async with listening(janus, 6) as (source, _):
+            await until(lambda: source._room.private_id is not None)
+        with pytest.raises(Refused, match=r"^Room 6 at Janus 127.0.0.1:\d+ does not accept the access token\.$"):
+            await JanusSource(ChannelSpec("app", "6", 42, "wrong"), janus.config()).run(Listener())
 
     asyncio.run(run())
 
