@@ -144,6 +144,7 @@ def test_a_lost_connection_is_replaced_without_a_loss(janus: Janus) -> None:
         async with janus.publisher(2, PIN, 11, "ada", clip()), listening(janus, 2) as (source, sink):
             async with janus.publisher(2, PIN, 12, "ben", clip(1)):
                 await until(lambda: sink.comes("11", "audio") and sink.comes("12", "audio"))
+                handle = source._feeds["11"].handle
                 connect = source._session._connect
 
                 async def later() -> None:
@@ -160,7 +161,8 @@ def test_a_lost_connection_is_replaced_without_a_loss(janus: Janus) -> None:
                 changed.set()
                 await until(lambda: set(sink.names) == {"11", "13"} and sink.comes("13", "audio"))
                 assert sink.said.count("11 left") == 0
-                assert sink.gap("11", "audio") < 0.1
+                assert source._feeds["11"].handle == handle, "its connection is the same"
+                assert sink.gap("11", "audio") < 0.5
                 # Nor does the session end for want of keepalives.
                 await asyncio.sleep(4)
                 assert sink.counters["reconnects"] == 1
@@ -179,6 +181,7 @@ def test_connections_and_sessions_that_janus_ends(janus: Janus) -> None:
             listening(janus, 3) as (source, sink),
         ):
             await until(lambda: sink.comes("11", "video") and sink.comes("12", "video"))
+            other = source._feeds["12"].handle
 
             def renewed(handle: int | None) -> bool:
                 return source._feeds["11"].handle not in (None, handle)
@@ -189,7 +192,7 @@ def test_connections_and_sessions_that_janus_ends(janus: Janus) -> None:
                 await until(partial(renewed, handle))
                 sink.frames.pop(("11", "video"))
                 await until(lambda: sink.comes("11", "video"))
-            assert sink.gap("12", "audio") < 0.1
+            assert source._feeds["12"].handle == other, "its connection is the same"
             assert sink.counters.get("reconnects") is None
             await janus.admin({"janus": "destroy_session", "session_id": source._session._id})
             await until(lambda: sink.counters.get("reconnects") == 1)
