@@ -1,5 +1,5 @@
 # Each goal makes .venv and installs what is missing by itself; see README.md.
-.PHONY: setup demo run test lint chaos bench docs constraints clean
+.PHONY: setup demo run test lint chaos timeline bench docs constraints clean
 PY := .venv/bin/python
 
 setup:
@@ -31,6 +31,12 @@ chaos:
 	@scripts/system_packages.sh test
 	@scripts/venv.sh
 	@$(PY) -m tests.chaos $(ARGS)
+
+# Three minutes of a meeting in a room of a real Janus, held against its script.
+timeline:
+	@scripts/system_packages.sh test
+	@scripts/venv.sh
+	@$(PY) -m tests.e2e.janus_timeline $(ARGS)
 
 # All tables, or some: make bench ARGS="native latency"
 bench:

@@ -196,7 +196,7 @@ SECRETS: dict[str, Any] = {
     "secrets": {"key"},
     "tokens": {"agora_certificates"},
     "sources": {
-        "janus": {"api_secret"},
+        "janus": {"api_secret", "token", "turn_credential"},
         "livekit": {"api_key", "api_secret"},
         "whip": {"turn_credential"},
         "whep": {"turn_credential"},

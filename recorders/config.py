@@ -108,13 +108,16 @@ class WhepConfig(IceConfig):
         return url
 
 
-class JanusConfig(_Section):
-    """A Janus server's VideoRoom plugin; room = channel, pin = access token."""
+class JanusConfig(IceConfig):
+    """A Janus server's VideoRoom plugin; room = channel, pin (or an allowed token) = access token."""
 
     url: str = Field("ws://127.0.0.1:8188", description="WebSocket API of the Janus server.")
     api_secret: SecretStr | None = Field(None, description="Janus' API secret, when it asks for one.")
-    ice_address: str | None = Field(None, description="The one local address offered for ICE; by default all.")
+    token: SecretStr | None = Field(None, description="A token, when Janus asks for one (token_auth).")
     connect_timeout_s: float = Field(5.0, gt=0, description="Time to connect, join and get the first answer.")
+    return_timeout_s: float = Field(
+        60.0, ge=0, description="How long a recording waits for a Janus server that has gone away, before it is lost."
+    )
 
 
 class LiveKitConfig(_Section):

@@ -26,7 +26,7 @@ from recorders.native.stage import Stage
 from recorders.progress import Phase, Progress
 from recorders.recorder import EndReason
 from recorders.sources import build
-from recorders.sources.base import Source
+from recorders.sources.base import Sized, Source
 from recorders.spec import ChannelSpec, RecordingSpec
 
 # How long a source may take to leave its channel.
@@ -72,7 +72,7 @@ class NativeRecorder:
         self._stopped = False
         self._source: Source | None = None
         self._source_lock = threading.Lock()
-        self._stage = Stage(spec.subject.users, self._ask_for_keyframe)
+        self._stage = Stage(spec.subject.users, self._ask_for_keyframe, self._ask_for_size)
         self._renderer = self._make_renderer(spec, spec.subject, lease or Lease(), window or Window())
         self._spec = spec
         self._files: tuple[int, tuple[str, ...]] = (0, ())
@@ -151,6 +151,10 @@ class NativeRecorder:
     def _ask_for_keyframe(self, uid: str) -> None:
         if self._source is not None:
             self._source.keyframe(uid)
+
+    def _ask_for_size(self, uid: str, size: tuple[int, int] | None) -> None:
+        if isinstance(self._source, Sized):
+            self._source.want(uid, size)
 
     async def _play(self, begun: asyncio.Future[None]) -> None:
         await begun

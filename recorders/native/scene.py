@@ -117,6 +117,7 @@ class Picture:
             tall=arranged.tall,
         )
         self._compositor.arrange(cells)
+        self._stage.arranged(cells)
 
     def _due(self, t: float) -> list[av.VideoFrame | None]:
         """Everybody's next picture, in the order of the roster."""

@@ -14,7 +14,7 @@ from typing import Literal
 import av
 
 from recorders.native.feed import AudioFeed, DecodedPicture, DecodedSound, VideoFeed
-from recorders.native.layout import Seat
+from recorders.native.layout import Cell, Seat
 from recorders.screens import asked_for
 from recorders.sources.base import EncodedFrame, Kind
 
@@ -63,10 +63,17 @@ class Stage:
     """Accepts `users` (by uid or by name, and their screens; empty: everyone) and delays their coming and going like
     their media. Who comes back within that delay has never been away."""
 
-    def __init__(self, users: Sequence[str], keyframe: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        users: Sequence[str],
+        keyframe: Callable[[str], None],
+        want: Callable[[str, tuple[int, int] | None], None] = lambda uid, size: None,
+    ) -> None:
         self.roster: list[Participant] = []  # who is there at the time last advanced to, first seen first
         self._users = frozenset(users)
         self._keyframe = keyframe
+        self._want = want
+        self._sizes: dict[str, tuple[int, int] | None] = {}
         self._lock = threading.Lock()
         self._open: dict[str, Participant] = {}
         self._muted: set[str] = set()
@@ -188,6 +195,19 @@ class Stage:
             self.roster.remove(before)
         self.roster.append(participant)
         self.roster.sort(key=lambda one: one.place)
+
+    def arranged(self, cells: Sequence[Cell]) -> None:
+        """Who is shown in which cells from now on; each one's largest is told to the source, or that it has none.
+
+        Whoever has no place yet is waited for.
+        """
+        sizes: dict[str, tuple[int, int] | None] = {one.uid: None for one in self.roster if one.seated}
+        for cell in sorted(cells, key=lambda cell: cell.width * cell.height):
+            sizes[cell.uid] = (cell.width, cell.height)
+        for uid, size in sizes.items():
+            if uid not in self._sizes or self._sizes[uid] != size:
+                self._want(uid, size)
+        self._sizes = sizes
 
     def listening(self) -> Sequence[Participant]:
         """Everyone whose sound may still be due: those who are there, and those about to be."""

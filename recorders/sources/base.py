@@ -82,6 +82,18 @@ class Source(Protocol):
         ...
 
 
+@runtime_checkable
+class Sized(Protocol):
+    """A source that can deliver the same picture in several sizes, or not at all."""
+
+    def want(self, uid: str, size: tuple[int, int] | None) -> None:
+        """The largest cell, (width, height) in pixels, that shows a participant now; None: it is not seen.
+
+        Callable from any thread; never blocks.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Published:
     """A publisher was let in: the name of its session, the SDP answer, and the entity tag of its ICE session."""

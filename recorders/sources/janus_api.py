@@ -1,6 +1,6 @@
 """One session of the Janus WebSocket API: requests with their answers, events by handle, keepalives.
 
-Secrets (the API's, a room's pin) are in requests only, never in logs or errors.
+Secrets (the API's, the token, a room's pin) are in requests only, never in logs or errors.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import asyncio
 import json
 import logging
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,13 +17,18 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidHandshake, InvalidURI, WebSocketException
 from websockets.typing import Subprotocol
 
+from recorders.config import JanusConfig
 from recorders.errors import Lost, Refused, Unreachable
 
 Message = dict[str, Any]
 
-# A session without requests ends after 60 s.
-_KEEPALIVE_S = 20.0
-_FORBIDDEN = 403  # JANUS_ERROR_UNAUTHORIZED: the API secret
+# A session without requests ends after so long where the server does not say; 0 is never.
+_SESSION_TIMEOUT_S = 60.0
+_KEEPALIVES = 3  # sent in that time
+# JANUS_ERROR_UNAUTHORIZED (the API secret, the token), _UNAUTHORIZED_PLUGIN (the token), _SESSION_NOT_FOUND
+_FORBIDDEN, _FORBIDDEN_PLUGIN, _NO_SESSION = 403, 405, 458
+# A server that is cut off is noticed after both.
+_PING_EVERY_S, _PONG_WITHIN_S = 4.0, 6.0
 
 _quiet = logging.getLogger(f"{__name__}.socket")
 _quiet.setLevel(logging.INFO)  # at debug level websockets logs what is sent
@@ -38,45 +43,61 @@ class ApiError(Exception):
 
 
 class Session:
-    """A session of its own connection. `on_event` is awaited for each event that answers no request."""
+    """A session and its connection, which may be replaced. `on_event` is told each event that answers no request."""
 
-    def __init__(
-        self, url: str, api_secret: str | None, answer_s: float, on_event: Callable[[Message], Awaitable[None]]
-    ) -> None:
-        self.host = urlsplit(url).netloc.rpartition("@")[2]
-        self._url = url
-        self._secret = {"apisecret": api_secret} if api_secret else {}
-        self._answer_s = answer_s
+    def __init__(self, config: JanusConfig, on_event: Callable[[Message], None]) -> None:
+        self.host = urlsplit(config.url).netloc.rpartition("@")[2]
+        self._url = config.url
+        self._secrets = {
+            name: secret.get_secret_value()
+            for name, secret in (("apisecret", config.api_secret), ("token", config.token))
+            if secret is not None
+        }
+        self._answer_s = config.connect_timeout_s
         self._on_event = on_event
         self._socket: ClientConnection | None = None
         self._id: int | None = None
+        self._timeout_s = _SESSION_TIMEOUT_S
+        self.ended = asyncio.Event()  # the session has, though its connection may be there
         self._waiting: dict[str, asyncio.Future[Message]] = {}
         self._tasks: list[asyncio.Task[None]] = []
 
     async def open(self) -> None:
         """Connect and create the session. Raises `Lost` or `Refused`; bounded by the caller."""
+        await self._connect()
+        self._id = None
+        self.ended.clear()
         try:
-            self._socket = await connect(
-                self._url,
-                subprotocols=[Subprotocol("janus-protocol")],
-                open_timeout=None,
-                logger=_quiet,
-                max_size=1 << 20,
-            )
-        except (OSError, InvalidURI, InvalidHandshake, WebSocketException) as error:
-            raise Unreachable(f"Janus at {self.host} cannot be reached: {_reason(error)}.") from error
-        self._tasks.append(asyncio.create_task(self._read(self._socket)))
-        try:
+            facts = await self.request({"janus": "info"})
+            self._timeout_s = float(facts.get("session-timeout", _SESSION_TIMEOUT_S))
             self._id = (await self.request({"janus": "create"}))["data"]["id"]
         except ApiError as error:
             if error.code == _FORBIDDEN:
-                raise Refused(f"Janus at {self.host} does not accept the API secret.") from error
+                raise Refused(f"Janus at {self.host} does not accept the {self._credential()}.") from error
             raise Unreachable(f"Janus at {self.host} gives no session: {error}.") from error
         self._tasks.append(asyncio.create_task(self._keep_alive()))
 
-    async def until_closed(self) -> None:
-        """Returns when the connection is gone."""
-        await asyncio.wait(self._tasks[:1])
+    async def claim(self) -> bool:
+        """Connect anew and take the session along, with all its handles; False where Janus has it no more.
+
+        Janus keeps it for `reclaim_session_timeout`, by default not at all. Raises `Lost`; bounded by the caller.
+        """
+        await self._connect()
+        try:
+            await self.request({"janus": "claim"})
+        except ApiError:
+            self._id = None
+            return False
+        self._tasks.append(asyncio.create_task(self._keep_alive()))
+        return True
+
+    async def until_lost(self) -> None:
+        """Returns when the connection is gone, or the session has `ended`."""
+        ended = asyncio.create_task(self.ended.wait())
+        try:
+            await asyncio.wait((self._tasks[0], ended), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            ended.cancel()
 
     async def close(self) -> None:
         """End the session on the server too, if it is there; bounded."""
@@ -86,14 +107,25 @@ class Session:
                     await self.request({"janus": "destroy"})
         except (TimeoutError, Lost, ApiError):
             pass
+        self.drop()
+
+    def drop(self) -> None:
+        """Let the connection go; the session on the server may outlive it."""
         for task in self._tasks:
             task.cancel()
+        self._tasks = []
         if self._socket is not None:
             self._socket.transport.abort()
+            self._socket = None
 
     async def attach(self) -> int:
-        """A new handle of the VideoRoom plugin."""
-        reply = await self.request({"janus": "attach", "plugin": "janus.plugin.videoroom"})
+        """A new handle of the VideoRoom plugin. Raises `Refused` where the token is not good for it."""
+        try:
+            reply = await self.request({"janus": "attach", "plugin": "janus.plugin.videoroom"})
+        except ApiError as error:
+            if error.code in (_FORBIDDEN, _FORBIDDEN_PLUGIN):
+                raise Refused(f"Janus at {self.host} does not accept the {self._credential()}.") from error
+            raise
         return int(reply["data"]["id"])
 
     async def detach(self, handle: int) -> None:
@@ -114,13 +146,13 @@ class Session:
 
     async def request(self, request: Message) -> Message:
         """Raises `ApiError`, or `Lost` when there is no answer in time."""
-        assert self._socket is not None
+        if self._socket is None:
+            raise Lost(f"There is no connection to Janus at {self.host}.")
         transaction = secrets.token_hex(8)
-        session = {} if self._id is None else {"session_id": self._id}
         answer = self._waiting[transaction] = asyncio.get_running_loop().create_future()
         try:
             async with asyncio.timeout(self._answer_s):
-                await self._socket.send(json.dumps({**request, **session, **self._secret, "transaction": transaction}))
+                await self._send(request, transaction)
                 reply: Message = await answer
         except (TimeoutError, WebSocketException) as error:
             raise Lost(f"Janus at {self.host} did not answer in {self._answer_s:g} s.") from error
@@ -130,13 +162,36 @@ class Session:
             raise ApiError(reply["error"]["code"], str(reply["error"].get("reason", "")))
         return reply
 
+    def _credential(self) -> str:
+        return " and the ".join({"apisecret": "API secret", "token": "token"}[name] for name in self._secrets) or (
+            "request: it asks for an API secret or a token"
+        )
+
+    async def _connect(self) -> None:
+        self.drop()
+        try:
+            self._socket = await connect(
+                self._url,
+                subprotocols=[Subprotocol("janus-protocol")],
+                open_timeout=None,
+                ping_interval=_PING_EVERY_S,
+                ping_timeout=_PONG_WITHIN_S,
+                logger=_quiet,
+                max_size=1 << 20,
+            )
+        except (OSError, InvalidURI, InvalidHandshake, WebSocketException) as error:
+            raise Unreachable(f"Janus at {self.host} cannot be reached: {_reason(error)}.") from error
+        self._tasks.append(asyncio.create_task(self._read(self._socket)))
+
     async def _read(self, socket: ClientConnection) -> None:
         try:
             async for text in socket:
                 message = json.loads(text)
+                if message.get("janus") == "timeout" or message.get("error", {}).get("code") == _NO_SESSION:
+                    self.ended.set()
                 waiting = self._waiting.get(message.get("transaction", ""))
                 if waiting is None:
-                    await self._on_event(message)
+                    self._on_event(message)
                 elif message.get("janus") != "ack" and not waiting.done():
                     waiting.set_result(message)
         except WebSocketException:
@@ -147,14 +202,17 @@ class Session:
                     waiting.set_exception(Lost(f"The connection to Janus at {self.host} was lost."))
 
     async def _keep_alive(self) -> None:
-        assert self._socket is not None
-        while True:
-            await asyncio.sleep(_KEEPALIVE_S)
-            message = {"janus": "keepalive", "session_id": self._id, "transaction": "keepalive", **self._secret}
+        while self._timeout_s > 0 and self._socket is not None:
+            await asyncio.sleep(self._timeout_s / _KEEPALIVES)
             try:
-                await self._socket.send(json.dumps(message))
-            except WebSocketException:
+                await self._send({"janus": "keepalive"}, "keepalive")
+            except WebSocketException:  # the reader tells of the end
                 return
+
+    async def _send(self, request: Message, transaction: str) -> None:
+        assert self._socket is not None
+        session = {} if self._id is None else {"session_id": self._id}
+        await self._socket.send(json.dumps({**request, **session, **self._secrets, "transaction": transaction}))
 
 
 def _reason(error: Exception) -> str:

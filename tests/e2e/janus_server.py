@@ -1,12 +1,12 @@
-"""A real Janus with its VideoRoom plugin, as an ordinary process on this machine, and publishers to its rooms.
+"""A real Janus with its VideoRoom plugin, as an ordinary process on this machine; it can be killed and started again.
 
 Janus leaves loopback out of ICE, so media goes over this machine's own address; it stays on the machine.
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
+import json
 import secrets
 import shutil
 import socket
@@ -14,23 +14,24 @@ import subprocess
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from string import Template
 from typing import Any
 
-import av
 import pytest
-from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+from websockets.asyncio.client import connect
+from websockets.typing import Subprotocol
 
+from recorders.config import JanusConfig
 from recorders.sources.janus_api import Message, Session
+from tests.e2e.janus_publisher import Publisher
 
 START_S = 10.0
 
 _CONFIG = {
     "janus.jcfg": """
-general: { api_secret = "$SECRET"  debug_level = 3  debug_colors = false }
-media: { min_nack_queue = 1000 }
+general: { api_secret = "$SECRET"  admin_secret = "$SECRET"  debug_level = 3  debug_colors = false  $GENERAL }
+media: { min_nack_queue = 1000  slowlink_threshold = 1 }
 plugins: {
   disable = "libjanus_audiobridge.so,libjanus_echotest.so,libjanus_nosip.so,libjanus_recordplay.so,libjanus_sip.so,\
 libjanus_streaming.so,libjanus_textroom.so,libjanus_videocall.so,libjanus_voicemail.so,libjanus_lua.so,\
@@ -43,7 +44,7 @@ transports: {
     "janus.plugin.videoroom.jcfg": "general: { string_ids = $STRING_IDS }",
     "janus.transport.websockets.jcfg": """
 general: { json = "compact"  ws = true  ws_port = $PORT  ws_ip = "127.0.0.1"  wss = false }
-admin: { admin_ws = false }
+admin: { admin_ws = true  admin_ws_port = $ADMIN_PORT  admin_ws_ip = "127.0.0.1" }
 """,
 }
 
@@ -54,19 +55,57 @@ def free_port() -> int:
         return int(one.getsockname()[1])
 
 
-@dataclass
 class Janus:
-    """A running server. `url` is its WebSocket API."""
+    """A server with its configuration in `folder`. `url` is its WebSocket API, `general` more of its settings."""
 
-    url: str
-    api_secret: str
-    process: subprocess.Popen[bytes]
+    def __init__(self, folder: Path, *, string_ids: bool = False, general: str = "") -> None:
+        program = shutil.which("janus")
+        if program is None:
+            pytest.fail("Janus is not installed: apt-get install janus")
+        self.api_secret = secrets.token_hex(8)
+        self._port, self._admin_port = free_port(), free_port()
+        self.url = f"ws://127.0.0.1:{self._port}"
+        self._command = [program, "-F", str(folder)]
+        self._log = folder / "janus.log"
+        values = {
+            "SECRET": self.api_secret,
+            "PORT": str(self._port),
+            "ADMIN_PORT": str(self._admin_port),
+            "STRING_IDS": str(string_ids).lower(),
+            "GENERAL": general,
+        }
+        for name, text in _CONFIG.items():
+            (folder / name).write_text(Template(text).substitute(values))
 
-    def session(self) -> Session:
-        async def ignore(event: Message) -> None:
-            pass
+    def start(self) -> None:
+        """Returns when it takes connections."""
+        with self._log.open("ab") as out:
+            self._process = subprocess.Popen(self._command, stdout=out, stderr=subprocess.STDOUT)
+        limit = time.monotonic() + START_S
+        while True:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self._port), 1):
+                return
+            if self._process.poll() is not None or time.monotonic() > limit:
+                self.stop()
+                pytest.fail(f"Janus did not start:\n{self._log.read_text()[-2000:]}")
+            time.sleep(0.05)
 
-        return Session(self.url, self.api_secret, 5.0, ignore)
+    def kill(self) -> None:
+        """As kill -9 does it."""
+        self._process.kill()
+        self._process.wait()
+
+    def stop(self) -> None:
+        """By SIGTERM, as a service manager does it."""
+        self._process.terminate()
+        try:
+            self._process.wait(5)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+    def config(self, **changed: Any) -> JanusConfig:
+        """The recorder's settings for this server."""
+        return JanusConfig.model_validate({"url": self.url, "api_secret": self.api_secret, **changed})
 
     async def create_room(self, room: int | str, pin: str) -> None:
         """A room with H.264, VP8 and Opus."""
@@ -83,9 +122,15 @@ class Janus:
                 },
             )
 
+    async def participants(self, room: int | str) -> set[str]:
+        """Display names of those who are in a room."""
+        async with self.handle() as (session, handle):
+            reply = await session.message(handle, {"request": "listparticipants", "room": room})
+            return {one["display"] for one in reply["plugindata"]["data"]["participants"]}
+
     @asynccontextmanager
-    async def handle(self) -> AsyncIterator[tuple[Session, int]]:
-        session = self.session()
+    async def handle(self, token: str | None = None) -> AsyncIterator[tuple[Session, int]]:
+        session = Session(self.config(token=token), lambda event: None)
         await session.open()
         try:
             yield session, await session.attach()
@@ -93,113 +138,36 @@ class Janus:
             await session.close()
 
     @asynccontextmanager
-    async def publisher(self, room: int | str, pin: str, uid: int | str, name: str, clip: Path) -> AsyncIterator[None]:
-        """A participant that sends a clip as it is encoded; it is in the room when the context begins."""
-        pc = RTCPeerConnection(RTCConfiguration([]))
-        player = ClipPlayer(clip)
+    async def publisher(
+        self, room: int | str, pin: str, uid: int | str, name: str, *layers: Path, camera: bool = True
+    ) -> AsyncIterator[Publisher]:
+        """A participant that sends a clip as it is encoded, again and again; its media flows when the context begins.
+
+        Several clips are simulcast layers, smallest first.
+        """
         async with self.handle() as (session, handle):
+            publisher = Publisher(session, handle, layers)
             try:
-                await session.message(
-                    handle,
-                    {"request": "join", "ptype": "publisher", "room": room, "pin": pin, "id": uid, "display": name},
-                )
-                pc.addTransceiver(player.audio, "sendonly")
-                video = pc.addTransceiver(player.video, "sendonly")
-                video.setCodecPreferences(player.codecs())
-                await pc.setLocalDescription(await pc.createOffer())
-                reply = await session.message(
-                    handle, {"request": "publish"}, {"type": "offer", "sdp": pc.localDescription.sdp}
-                )
-                await pc.setRemoteDescription(RTCSessionDescription(reply["jsep"]["sdp"], "answer"))
-                yield
+                await publisher.join(room, pin, uid, name, camera=camera)
+                yield publisher
             finally:
-                player.close()
-                await pc.close()
+                await publisher.close()
 
-
-class ClipPlayer:
-    """A clip's packets as aiortc's tracks, in real time from the first one that is asked for."""
-
-    def __init__(self, clip: Path) -> None:
-        self._clip = clip
-        self._begun: float | None = None
-        with av.open(str(clip)) as media:
-            self._codec = media.streams.video[0].codec_context.name
-        self.audio = _ClipTrack(self, "audio")
-        self.video = _ClipTrack(self, "video")
-
-    def codecs(self) -> list[Any]:
-        from aiortc import RTCRtpSender
-
-        mime = {"h264": "video/H264", "vp8": "video/VP8"}[self._codec]
-        return [codec for codec in RTCRtpSender.getCapabilities("video").codecs if codec.mimeType == mime]
-
-    def begun(self) -> float:
-        if self._begun is None:
-            self._begun = time.monotonic()
-        return self._begun
-
-    def packets(self, kind: str) -> Iterator[av.Packet[Any]]:
-        with av.open(str(self._clip)) as media:
-            stream = media.streams.video[0] if kind == "video" else media.streams.audio[0]
-            annex_b = None
-            if stream.codec_context.name == "h264":
-                annex_b = av.BitStreamFilterContext("h264_mp4toannexb", stream)
-            for packet in media.demux(stream):
-                if packet.dts is None:
-                    continue
-                yield from annex_b.filter(packet) if annex_b else [packet]
-
-    def close(self) -> None:
-        self.audio.stop()
-        self.video.stop()
-
-
-class _ClipTrack(MediaStreamTrack):
-    def __init__(self, player: ClipPlayer, kind: str) -> None:
-        super().__init__()
-        self.kind = kind
-        self._player = player
-        self._packets = player.packets(kind)
-
-    async def recv(self) -> av.Packet[Any]:
-        packet = next(self._packets, None)
-        if packet is None:
-            self.stop()
-            await asyncio.Event().wait()
-        assert packet is not None
-        assert packet.pts is not None
-        wait = self._player.begun() + float(packet.pts * packet.time_base) - time.monotonic()
-        await asyncio.sleep(max(0.0, wait))
-        return packet
+    async def admin(self, request: Message) -> None:
+        """A request to the admin API, such as `hangup_webrtc` or `destroy_session`."""
+        url, protocol = f"ws://127.0.0.1:{self._admin_port}", Subprotocol("janus-admin-protocol")
+        async with connect(url, subprotocols=[protocol]) as admin:
+            await admin.send(json.dumps({**request, "admin_secret": self.api_secret, "transaction": "admin"}))
+            reply = json.loads(await admin.recv())
+            assert reply["janus"] == "success", reply
 
 
 @contextmanager
-def running_janus(folder: Path, *, string_ids: bool = False) -> Iterator[Janus]:
-    """Starts Janus with its configuration in `folder`; ends it again."""
-    program = shutil.which("janus")
-    if program is None:
-        pytest.fail("Janus is not installed: apt-get install janus")
-    port, secret = free_port(), secrets.token_hex(8)
-    for name, text in _CONFIG.items():
-        values = {"SECRET": secret, "PORT": str(port), "STRING_IDS": str(string_ids).lower()}
-        (folder / name).write_text(Template(text).substitute(values))
-    log = folder / "janus.log"
-    with log.open("wb") as out:
-        process = subprocess.Popen([program, "-F", str(folder)], stdout=out, stderr=subprocess.STDOUT)
+def running_janus(folder: Path, *, string_ids: bool = False, general: str = "") -> Iterator[Janus]:
+    """A Janus that runs until the context ends."""
+    janus = Janus(folder, string_ids=string_ids, general=general)
+    janus.start()
     try:
-        limit = time.monotonic() + START_S
-        while True:
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-                break
-            if process.poll() is not None or time.monotonic() > limit:
-                pytest.fail(f"Janus did not start:\n{log.read_text()[-2000:]}")
-            time.sleep(0.05)
-        yield Janus(f"ws://127.0.0.1:{port}", secret, process)
+        yield janus
     finally:
-        process.terminate()
-        try:
-            process.wait(5)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        janus.stop()

@@ -41,20 +41,23 @@ def make_clips(
     height: int = 360,
     frame_rate: int = 30,
     kbit_s: int | None = None,
+    keyframes: float = 1.0,
 ) -> list[Path]:
     """One clip a participant, in their order; clips that `folder` has already are kept.
 
     With `kbit_s` all pictures are filled up to one size, as a camera's would be: as plain as they are, they would fit
-    into a packet each.
+    into a packet each. `keyframes` a second: who joins such a clip waits for one, for it cannot be asked.
     """
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for participant in participants:
         filled = f"-{kbit_s}k" if kbit_s else ""
-        path = folder / f"{participant.name}-{width}x{height}-{frame_rate}-{seconds:g}s{filled}-{_version()}.mkv"
+        kind = f"{width}x{height}-{frame_rate}-{keyframes:g}-{seconds:g}s{filled}"
+        path = folder / f"{participant.name}-{kind}-{_version()}.mkv"
         if not path.exists():
             partial = path.with_name(f".{os.getpid()}-{path.name}")
-            _write(partial, participant, seconds, width, height, frame_rate, kbit_s)
+            gop = round(frame_rate / keyframes)
+            _write(partial, participant, seconds, width, height, frame_rate, gop, kbit_s)
             partial.replace(path)
         paths.append(path)
     return paths
@@ -68,6 +71,7 @@ def cached_clips(
     height: int = 360,
     frame_rate: int = 30,
     kbit_s: int | None = None,
+    keyframes: float = 1.0,
 ) -> list[Path]:
     """Clips of the first `users` participants, in a folder of the system's temporary one."""
     folder = Path(tempfile.gettempdir()) / f"oracle-clips-{os.getuid()}"
@@ -79,6 +83,7 @@ def cached_clips(
         height=height,
         frame_rate=frame_rate,
         kbit_s=kbit_s,
+        keyframes=keyframes,
     )
 
 
@@ -132,6 +137,7 @@ def _write(
     width: int,
     height: int,
     frame_rate: int,
+    gop: int,
     kbit_s: int | None = None,
 ) -> None:
     rate = f"{kbit_s}k"
@@ -149,7 +155,7 @@ def _write(
                 "profile": "baseline",
                 "tune": "zerolatency",
                 **size,
-                "g": str(frame_rate),
+                "g": str(gop),
                 "sc_threshold": "0",
                 "threads": "1",
             },

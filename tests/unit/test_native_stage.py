@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recorders.native.feed import DecodedPicture, VideoFeed
+from recorders.native.layout import Cell
 from recorders.native.stage import Stage
 from recorders.sources.base import EncodedFrame
 
@@ -108,6 +109,39 @@ def test_who_shares_a_screen_brings_it_along() -> None:
         stage.joined(uid)
     stage.advance(FOREVER)
     assert names(stage) == ["ann", "ann-screen"]
+
+
+def test_the_source_is_told_the_largest_cell_of_each_participant_when_it_changes() -> None:
+    told: list[tuple[str, tuple[int, int] | None]] = []
+    stage = Stage((), lambda uid: None, lambda uid, size: told.append((uid, size)))
+
+    def seated() -> None:
+        stage.advance(FOREVER)
+        for one in stage.roster:
+            one.seated = True
+
+    for uid in ("1", "2"):
+        stage.joined(uid)
+    seated()
+    stage.joined("3")
+    stage.advance(FOREVER)
+    small, large = Cell("1", "1", 0, 0, 100, 50), Cell("1", "1", 0, 0, 300, 200)
+    stage.arranged((large, small))
+    assert told == [("1", (300, 200)), ("2", None)], "whoever has no place yet is waited for"
+    told.clear()
+    stage.arranged((large, small))
+    assert not told
+    stage.arranged((small, Cell("2", "2", 0, 0, 2, 2)))
+    assert sorted(told) == [("1", (100, 50)), ("2", (2, 2))]
+    told.clear()
+    stage.left("2")
+    stage.advance(FOREVER)
+    stage.arranged((small,))
+    assert not told
+    stage.joined("2")
+    seated()
+    stage.arranged((small, Cell("3", "3", 0, 0, 4, 4)))
+    assert told == [("3", (4, 4)), ("2", None)] or told == [("2", None), ("3", (4, 4))]
 
 
 def test_users_are_matched_by_uid_or_name() -> None:

@@ -33,7 +33,8 @@ def test_an_unknown_setting_is_refused_by_name() -> None:
 
 
 def test_secrets_come_from_the_environment_and_are_not_passed_around(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("EGRESS_SOURCES__JANUS__API_SECRET", "hush-hush")
+    for name in ("API_SECRET", "TOKEN", "TURN_CREDENTIAL"):
+        monkeypatch.setenv(f"EGRESS_SOURCES__JANUS__{name}", "hush-hush")
     monkeypatch.setenv("EGRESS_SECRETS__KEY", "hush-key")
     monkeypatch.setenv("EGRESS_TOKENS__AGORA_CERTIFICATES", '{"my_app": "hush-certificate"}')
     monkeypatch.setenv("EGRESS_SOURCES__LIVEKIT__API_KEY", "hush-api-key")
@@ -44,10 +45,11 @@ def test_secrets_come_from_the_environment_and_are_not_passed_around(monkeypatch
     assert "hush" not in repr(settings)
     again = load(settings.without_secrets())
     assert again.secret_key == "hush-key"
-    assert again.sources.janus.api_secret is not None
     assert again.tokens.certificate("my_app") == "hush-certificate"
     assert again.tokens.certificate("other") is None
     assert again.sources.livekit.secret == "hush-api-secret"
+    janus = again.sources.janus
+    assert None not in (janus.api_secret, janus.token, janus.turn_credential)
 
 
 @pytest.mark.parametrize(
@@ -56,6 +58,7 @@ def test_secrets_come_from_the_environment_and_are_not_passed_around(monkeypatch
         {"secrets": {"key": "hush"}},
         {"tokens": {"agora_certificates": {"my_app": "hush"}}},
         {"sources": {"janus": {"api_secret": "hush"}}},
+        {"sources": {"janus": {"turn_credential": "hush"}}},
         {"sources": {"livekit": {"api_key": "hush", "api_secret": "hush"}}},
         {"sources": {"whep": {"turn_credential": "hush"}}},
     ],
