@@ -87,7 +87,7 @@ def test_loss_and_jitter(tmp_path: Path) -> None:
         assert offsets, what
         assert np.percentile(offsets, 95) <= 60, what
         assert abs(report.users[who.name].drift_total) <= 40, what
-    assert counters["audio_packets_lost"] <= sum(network.lost[_OPUS] for network in networks.values()) + 10
+    assert counters["audio_packets_lost"] <= 1.3 * sum(network.lost[_OPUS] for network in networks.values()) + 10
     assert counters["packets_recovered"] > 0.7 * sum(network.lost[_H264] for network in networks.values())
     assert counters["packets_asked"] >= counters["packets_recovered"]
 
