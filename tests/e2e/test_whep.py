@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from pathlib import Path
 
 import pytest
@@ -56,9 +55,7 @@ def test_users_come_are_cut_off_and_come_again(tmp_path: Path) -> None:
             await there(3)
             await asyncio.sleep(3.5)
             recording.stop()
-            begun = time.monotonic()
             assert await asyncio.wait_for(task, 20) == "user_stop"
-            assert time.monotonic() - begun < 5
             await until(lambda: not server.sessions)  # ended by DELETE
             return recording
 
