@@ -51,7 +51,7 @@ def test_users_come_are_cut_off_and_come_again(tmp_path: Path) -> None:
             server.clips["user2"] = clips[1]
             await there(2)
             await asyncio.sleep(3.5)
-            await server.hang_up("1")
+            await server.hang_up(next(number for number in server.sessions if number.startswith("user1-")))
             await there(3)
             await asyncio.sleep(3.5)
             recording.stop()
