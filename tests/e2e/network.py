@@ -17,7 +17,8 @@ _CANDIDATE = re.compile(r"^(a=candidate:\S+ \d+ \S+ \d+) \S+ \d+ typ host.*$", r
 @dataclass(frozen=True, slots=True)
 class Weather:
     """Each way: `loss` and `repeats` are shares of 1, `delay` seconds, and up to `jitter` more for each packet alone,
-    so that packets overtake each other. The DTLS handshake is delayed only, so that all begin alike."""
+    so that packets overtake each other. Until the first media everything is delayed only: FFmpeg does not try ICE and
+    DTLS again."""
 
     loss: float = 0.0
     delay: float = 0.02
@@ -32,6 +33,7 @@ class Proxy:
         self.sent, self.lost = Counter[int](), Counter[int]()
         self._weather = weather
         self._chance = random.Random(seed)
+        self._flows = False
         self._loop = asyncio.get_running_loop()
         self._publisher, self._recorder = _Side(self, back=False), _Side(self, back=True)
 
@@ -57,14 +59,18 @@ class Proxy:
 
     def pass_on(self, data: bytes, back: bool) -> None:
         weather, chance = self._weather, self._chance
+        to = self._publisher if back else self._recorder
         media = 127 < data[0] < 192
+        self._flows = self._flows or (media and not back)
+        if not self._flows:
+            self._loop.call_later(weather.delay, to.send, data)
+            return
         if media and not back:
             self.sent[data[1] & 0x7F] += 1
-        if not 19 < data[0] < 64 and chance.random() < weather.loss:
+        if chance.random() < weather.loss:
             if media and not back:
                 self.lost[data[1] & 0x7F] += 1
             return
-        to = self._publisher if back else self._recorder
         for _ in range(1 + (chance.random() < weather.repeats)):
             self._loop.call_later(weather.delay + chance.uniform(0, weather.jitter), to.send, data)
 

@@ -95,8 +95,10 @@ def test_a_browser_publishes_restarts_ice_reloads_and_leaves(tmp_path: Path) -> 
     # How much is new in a second depends on how much of this machine's time there is.
     assert (changes > 0).sum() >= 5, what
     assert (loud > 0.01).sum() >= 2, what
-    starved = recording.progress().counters.get("frames_repeated", 0) > 30
-    assert ((changes > 0.8).sum() >= 4 and (loud > 0.01).sum() >= 5) or starved, what
+    if recording.progress().counters.get("frames_repeated", 0) < 30:
+        # The camera makes 20 pictures a second. Neither the restart nor the reload leaves a hole.
+        assert (changes > 0.4).sum() >= len(changes) - 2, what
+        assert (loud > 0.01).sum() >= len(loud) - 2, what
 
 
 def _moves_and_sounds(path: Path) -> tuple[np.ndarray, np.ndarray]:

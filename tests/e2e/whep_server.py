@@ -90,7 +90,7 @@ class WhepServer:
         if status != 201:
             return Response(status_code=status)
         connection, begun = RTCPeerConnection(RTCConfiguration([])), time.monotonic()
-        number = str(len(self.asked))
+        number = f"{user}-{len(self.asked)}"
         self.sessions[number] = connection
         await connection.setRemoteDescription(RTCSessionDescription((await request.body()).decode(), "offer"))
         for transceiver in connection.getTransceivers():

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import barcode, table
+from benchmarks import barcode, drift, table
 from benchmarks.tree import Ended, running
 
 # A child that burns half a second of CPU and is orphaned at once; its parent ends without waiting for it.
@@ -74,3 +74,12 @@ def test_a_benchmark_replaces_its_own_section(tmp_path: Path, monkeypatch: pytes
     assert "| 1 |" not in text
     assert "| 2 |" in text
     assert text.count("| 3 |") == 1
+
+
+@pytest.mark.parametrize("sender", drift.SENDERS[1:], ids=lambda sender: str(sender.name))
+def test_a_sender_whose_clocks_are_wrong_stays_in_step(sender: drift.Sender) -> None:
+    """A minute and a half of what the benchmark does for an hour: 9 ms at 100 ppm."""
+    offsets, lateness = drift.simulate(sender, 90)
+    assert len(offsets) > 60
+    assert np.abs(offsets).max() <= 40, "milliseconds from a flash to its beep"
+    assert np.ptp(lateness) <= 5, "milliseconds by which the sound moves against the wall clock"
