@@ -1,6 +1,6 @@
-"""`python -m benchmarks.whip_recorder FOLDER MODE`: records a channel by itself and prints its address for publishers.
+"""`python -m benchmarks.whip_recorder FOLDER MODE USERS`: records a channel by itself, until Ctrl-C.
 
-It stops on Ctrl-C.
+Prints its address for publishers, and `complete` when so many have come.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ TOKEN = "benchmark-token"
 PREFIX = {"composite": "recording", "individual": "recording_{user}"}
 
 
-async def record(folder: str, mode: Mode) -> None:
+async def record(folder: str, mode: Mode, users: int) -> None:
     """1280x720, 30 pictures a second, 1000 kbit/s, whatever is published."""
     config = RecorderConfig.model_validate({"sources": {"rules": [{"source": "whip"}]}})
     subject = ChannelSpec("bench", "bench", 1, TOKEN, mode=mode)
@@ -29,8 +29,11 @@ async def record(folder: str, mode: Mode) -> None:
     recording = asyncio.create_task(recorder.run())
     async with whip_front(cast(WhipSource, recorder.source)) as url:
         print(url, flush=True)
+        while recorder.progress().counters["participants"] < users and not recording.done():  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+        print("complete", flush=True)
         await recording
 
 
 if __name__ == "__main__":
-    asyncio.run(record(sys.argv[1], cast(Mode, sys.argv[2])))
+    asyncio.run(record(sys.argv[1], cast(Mode, sys.argv[2]), int(sys.argv[3])))

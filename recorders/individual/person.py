@@ -89,6 +89,7 @@ class Person:
         self._seen_at = begin
         self._key_at = begin
         self._asked_at = float("-inf")
+        self._needs_key = True
         self._pending: list[EncodedSound] = []  # sound that is ready before there is a run
         self._sound: Sound | None = None
         self._audio: AudioEncoder | None = None
@@ -123,6 +124,7 @@ class Person:
         if self._run is not None:
             self._run.close(due - self._terms.zero)
             self._run = None
+        self.log.ended = due
 
     def abandon(self) -> None:
         """Close what can be closed, after an error."""
@@ -152,15 +154,17 @@ class Person:
         run = self._run
         if frame.key:
             sets = parameter_sets(frame.data) or parameter_sets(frame.extradata or b"")
+            self._needs_key = False
             if not isinstance(run, Passed) or (sets and sets != run.sets):
                 track = describe(sets, frame.data)
+                self._needs_key = track is None
                 if track is not None:
                     at = self._turn(self._begin if run is None else frame.t)
                     run = Passed(self._writer(track), sets, at)
                     self._begin_run(run)
             self._hear(frame.t)
             self._key_at = frame.t
-        if not isinstance(run, Passed):
+        if self._needs_key or not isinstance(run, Passed):
             self._terms.count("frames_dropped", 1)
             self._ask()
             return
@@ -170,12 +174,9 @@ class Person:
         self._terms.count("frames", 1)
 
     def _make(self, due: float) -> None:
-        """Pictures of ours up to `due`, or without pictures sound alone."""
+        """Pictures of ours up to `due`."""
         terms, run = self._terms, self._run
-        if terms.video is None:
-            if run is None:
-                self._begin_run(SoundOnly(self._writer(None)))
-            return
+        assert terms.video is not None
         if not isinstance(run, Made):
             at = self._turn(self._begin if run is None else due)
             encoder = VideoEncoder(terms.video, terms.config.encoder, self._part_seconds, terms.video_codec)

@@ -60,6 +60,7 @@ class IndividualRenderer:
         self._delay = config.native.playout_delay_ms / 1000
         self._logs: dict[str, UserLog] = {}
         self._people: dict[Participant, Person] = {}
+        self._looked = 0.0  # up to when everything is written (monotonic seconds of capture)
         self._end_at = math.inf
         self._wake = threading.Event()
 
@@ -79,6 +80,7 @@ class IndividualRenderer:
         Raises `RecorderError`; whatever was written until then is in the logs.
         """
         terms = self._begin()
+        self._looked = time.monotonic() - self._delay
         begun()
         moment = -math.inf
         pool = ThreadPoolExecutor(os.cpu_count() or 1, "person")
@@ -88,8 +90,8 @@ class IndividualRenderer:
                 self._update(moment - self._delay, terms, pool)
             self._dismiss(self._people, moment - self._delay, pool)
         finally:
-            self._abandon()
             pool.shutdown()
+            self._abandon()
 
     def _begin(self) -> Terms:
         """Take up the logs that there are: none of them may be lost for the one that it belongs to staying away."""
@@ -128,7 +130,9 @@ class IndividualRenderer:
         self._dismiss([one for one in self._people if one not in roster], due, pool)
         for participant in roster:
             if participant not in self._people:
-                self._people[participant] = Person(participant, self._log_of(participant), terms, due)
+                log = self._log_of(participant)
+                self._people[participant] = Person(participant, log, terms, max(self._looked, log.ended))
+        self._looked = due
         people = list(self._people.values())
         # What costs much goes to other threads; what costs little would cost more there.
         making = [person.making for person in people]

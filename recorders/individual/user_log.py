@@ -24,6 +24,7 @@ class UserLog:
         self._lease = lease
         self._first = spec.attempt * files.RUNS
         self._runs = 0
+        self.ended = float("-inf")  # when the last stay in it has ended (monotonic seconds of capture)
         self.newest = open_log(spec, lease, key)
 
     def next_run(self, epoch: float) -> SegmentLog:
