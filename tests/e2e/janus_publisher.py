@@ -31,6 +31,7 @@ from recorders.sources.janus_api import Session
 
 _MICROSECONDS = Fraction(1, 1_000_000)
 _CONNECT_S = 20.0
+_LATE_S = 0.5
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,10 @@ def load(path: Path) -> Clip:
 
 
 class ClipTrack(MediaStreamTrack):
-    """One kind of a clip in real time, from `begun` (monotonic) on; sends nothing while it is `silent`."""
+    """One kind of a clip in real time, from `begun` (monotonic) on; sends nothing while it is `silent`.
+
+    As a camera does it, what is late is left out, up to a keyframe.
+    """
 
     def __init__(self, kind: str, clip: Clip, begun: float) -> None:
         super().__init__()
@@ -75,6 +79,7 @@ class ClipTrack(MediaStreamTrack):
         self._begun = begun
         self._clip = self._next = clip
         self._n = 0
+        self._late = False
 
     def play(self, clip: Clip) -> None:
         """Go on with another clip of the same length and rate, from its next keyframe on."""
@@ -88,7 +93,11 @@ class ClipTrack(MediaStreamTrack):
             t, key, data = self._packets(self._clip)[n]
             at = turn * self._clip.seconds + t
             self._n += 1
-            await asyncio.sleep(max(0.0, self._begun + at - time.monotonic()))
+            left = self._begun + at - time.monotonic()
+            self._late = (self._late and not key) or left < -_LATE_S
+            if self._late:
+                continue
+            await asyncio.sleep(max(0.0, left))
             if not self.silent:
                 break
         packet = av.Packet(data)
