@@ -115,10 +115,10 @@ def _movement(pictures: Pictures, who: Participant, begin: float, end: float) ->
     area = pictures.area(span, who.index)
     assert area is not None
     anything = pictures.changes[span].any(axis=(1, 2))
-    still = ~pictures.changes[span][anything][:, area].any(axis=1)
+    still = np.logical_not(pictures.changes[span][anything][:, area].any(axis=1)).tolist()
     assert len(still) > 0.3 * 30 * (end - begin), "nearly nothing moves at all"
     longest = max((len(list(run)) for stands, run in itertools.groupby(still) if stands), default=0)
-    return longest / 30, 100 * float(still.mean())
+    return longest / 30, 100 * sum(still) / len(still)
 
 
 def _silence(track: Track, who: Participant, begin: float, end: float) -> float:
