@@ -50,7 +50,7 @@ async def _record(janus: Janus, app: App) -> str:
     """The documented request, while two participants are in the room; the task, stopped."""
     await janus.create_room(CHANNEL, PIN)
     async with AsyncExitStack() as participants:
-        for uid, clip in zip(("user1", "user2"), cached_clips(2), strict=True):
+        for uid, clip in zip(("user1", "user2"), cached_clips(2, keyframes=5), strict=True):
             await participants.enter_async_context(janus.publisher(CHANNEL, PIN, uid, uid, clip))
         return await asyncio.to_thread(_request, app)
 
