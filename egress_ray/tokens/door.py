@@ -10,9 +10,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from egress_ray.settings import Settings
 from egress_ray.tokens import access_token2, livekit
 from egress_ray.tokens.claims import Claim
+from recorders.screens import sharers
 from recorders.sources import source_of
 
 _OURS = ("whip", "media")
@@ -30,7 +33,8 @@ def check_start(token: str, claim: Claim, settings: Settings) -> None:
 
 
 def may_publish(token: str, claim: Claim, settings: Settings) -> bool:
-    """Whether a publisher has a token of its own: an AccessToken2 of an app with a certificate, made for it.
+    """Whether a publisher has a token of its own: an AccessToken2 of an app with a certificate, made for it, or for the
+    user whose screen it is.
 
     False for what is no AccessToken2: that may be the recording's own. Raises `BadToken` for one that does not hold.
     """
@@ -38,6 +42,7 @@ def may_publish(token: str, claim: Claim, settings: Settings) -> bool:
     if certificate is None or not token.startswith(access_token2.VERSION):
         return False
     parsed = access_token2.parse(token)
-    access_token2.check(parsed, claim, certificate)
+    sharer = replace(claim, uid=parsed.uid) if parsed.uid in sharers(claim.uid) else claim
+    access_token2.check(parsed, sharer, certificate)
     access_token2.check_publishing(parsed, claim)
     return True

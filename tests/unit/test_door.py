@@ -12,7 +12,7 @@ import pytest
 from egress_ray.manager.states import Event
 from egress_ray.settings import Settings, load
 from egress_ray.tokens.claims import BadToken, Claim
-from egress_ray.tokens.door import check_start
+from egress_ray.tokens.door import check_start, may_publish
 from tests.unit.agora_tokens import APP_ID, CERTIFICATE, Making, rtc
 from tests.unit.api_client import TOKEN, serving
 from tests.unit.test_livekit_token import KEY, SECRET, made
@@ -68,6 +68,16 @@ def test_with_a_certificate_what_nobody_else_would_check_is_checked() -> None:
         assert lets_in(OPAQUE, settings, channel="demo1") == ""
     assert lets_in(OPAQUE, configured("whip"), app_id="other") == "", "other apps have no certificate"
     assert lets_in(OPAQUE, configured("janus")) == "", "Janus checks its pin itself"
+
+
+@pytest.mark.usefixtures("certified")
+def test_who_may_publish_may_share_a_screen() -> None:
+    settings, own = configured("whip"), token(uid="ada", privileges=PUBLISHING)
+    for user in ("ada", "ada-screen"):
+        assert may_publish(own, Claim(APP_ID, "room", user, NOW), settings)
+    for user in ("ben", "ben-screen", "ada-screens"):
+        with pytest.raises(BadToken, match="is for another user"):
+            may_publish(own, Claim(APP_ID, "room", user, NOW), settings)
 
 
 def test_livekit_needs_its_own_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
