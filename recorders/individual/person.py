@@ -22,6 +22,7 @@ from recorders.individual.runs import Made, Passed, Run, SoundOnly
 from recorders.individual.user_log import UserLog
 from recorders.log.cmaf import CmafWriter
 from recorders.log.tracks import VideoTrack
+from recorders.native.layout import Cell
 from recorders.native.scene import Picture, Sound
 from recorders.native.stage import Participant, Stage
 from recorders.sources.base import EncodedFrame
@@ -69,6 +70,9 @@ class _Alone:
 
     def listening(self) -> Sequence[Participant]:
         return self.roster
+
+    def arranged(self, cells: Sequence[Cell]) -> None:
+        """Pictures are passed through as large as they come."""
 
     def count(self, counter: str, n: int = 1) -> None:
         """What is late is counted where it is seen."""

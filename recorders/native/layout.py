@@ -103,7 +103,8 @@ def arrange(
 
 def _in_requested_order(seats: Sequence[Seat], users: Sequence[str]) -> list[Seat]:
     def rank(seat: Seat) -> int:
-        return next((i for i, user in enumerate(users) if seat.answers_to(user) or user in seat.sharers), len(users))
+        by_name = [i for i, user in enumerate(users) if seat.answers_to(user)]
+        return min(by_name or [i for i, user in enumerate(users) if user in seat.sharers], default=len(users))
 
     return sorted(seats, key=rank)
 

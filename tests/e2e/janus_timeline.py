@@ -44,6 +44,8 @@ VIDEO = VideoSpec(640, 360, 15, 600)
 _GRIDS = {1: (1, 1), 2: (2, 1), 3: (2, 2), 4: (2, 2), 5: (3, 2), 6: (3, 2), 7: (3, 3)}
 # A name is legible when its tile is like the one that was drawn, and unlike that of any other name.
 _LIKE, _UNLIKE = 0.9, 0.1
+# Of background, around a tile.
+_EDGE = 2
 
 
 @dataclass(frozen=True)
@@ -217,17 +219,16 @@ def check(where: Path, changes: Sequence[Change], *, before: float, after: float
 
 
 def cells(room: Room) -> dict[str, Box]:
-    """Where each one belongs: in the order of the request, row by row."""
+    """Where each one belongs: in the order of the request, row by row, what does not come out even at the edges."""
     if not room:
         return {}
     columns, rows = _GRIDS[len(room)]
-    found = {}
-    for i, name in enumerate(sorted(room, key=USERS.index)):
-        row, column = divmod(i, columns)
-        x, right = (int(VIDEO.width * n / columns) & ~1 for n in (column, column + 1))
-        y, bottom = (int(VIDEO.height * n / rows) & ~1 for n in (row, row + 1))
-        found[name] = Box(x, y, right - x, bottom - y)
-    return found
+    width, height = VIDEO.width // columns & ~1, VIDEO.height // rows & ~1
+    left, top = (VIDEO.width - columns * width) // 2 & ~1, (VIDEO.height - rows * height) // 2 & ~1
+    return {
+        name: Box(left + i % columns * width, top + i // columns * height, width, height)
+        for i, name in enumerate(sorted(room, key=USERS.index))
+    }
 
 
 def _look(pictures: Pictures, track: Track, t: float, room: Room) -> Iterator[str]:
@@ -263,6 +264,7 @@ def _read_names(still: Picture, room: Room, found: Findings, path: Path) -> None
         if place.camera:
             continue
         x, y, width, height = cells(room)[name]
+        x, y, width, height = x + _EDGE, y + _EDGE, width - 2 * _EDGE, height - 2 * _EDGE
         tile = still.y[y : y + height, x : x + width].astype(float).ravel()
         like = {one: float(np.corrcoef(tile, named_tile(one, width, height)[0].ravel())[0, 1]) for one in NAMES}
         best_other = max(value for one, value in like.items() if one != name)
