@@ -57,7 +57,7 @@ def run(quick: bool) -> list[Table]:
         "encoder takes longest, costs 0.009 more.",
     )
     for users in counts:
-        clips = [_baseline(clip) for clip in moving(users, seconds=_SECONDS)]
+        clips = [baseline(clip) for clip in moving(users, seconds=_SECONDS)]
         found: dict[Mode, list[Recorded]] = {"individual": [], "composite": []}
         for _ in range(runs):
             for mode, records in found.items():
@@ -105,7 +105,7 @@ def _said(tree: Tree, lines: int) -> list[str]:
     return said[:lines]
 
 
-def _baseline(clip: Path) -> Path:
+def baseline(clip: Path) -> Path:
     """The clip as WebRTC's publishers send it (H.264 baseline, a keyframe every 2 s, 2 Mbit/s), with a voice."""
     path = clip.with_stem(f"{clip.stem}-baseline-voice")
     if path.exists():
