@@ -176,7 +176,7 @@ class Recording:
         source = self._ingest()
         if source is None:
             return Publication("refused", error="This channel is not recorded by the embedded back end.")
-        if token is not None and not self._is_token(token):
+        if not self._lets_in(token):
             return Publication("forbidden", error="The bearer token is not this recording's access token.")
         try:
             published = await source.publish(user, offer)
@@ -187,7 +187,7 @@ class Recording:
     async def patch(self, resource: str, token: str | None, fragment: str, if_match: str) -> Publication:
         """Take a WHIP publisher's further ICE candidates, or its ICE restart."""
         source = self._ingest()
-        if source is None or (token is not None and not self._is_token(token)):
+        if source is None or not self._lets_in(token):
             return Publication("forbidden", error="The bearer token is not this recording's access token.")
         try:
             patched = await source.patch(resource, fragment, if_match)
@@ -198,7 +198,7 @@ class Recording:
     async def unpublish(self, resource: str, token: str | None) -> Publication:
         """End a publisher's session."""
         source = self._ingest()
-        if source is None or (token is not None and not self._is_token(token)):
+        if source is None or not self._lets_in(token):
             return Publication("forbidden", error="The bearer token is not this recording's access token.")
         ended = await source.unpublish(resource)
         return Publication("deleted" if ended else "unknown", error="" if ended else "There is no such publisher.")
@@ -207,7 +207,9 @@ class Recording:
         source = getattr(self._recorder, "source", None)
         return source if isinstance(source, Ingest) else None
 
-    def _is_token(self, token: str) -> bool:
+    def _lets_in(self, token: str | None) -> bool:
+        if token is None:
+            return True
         subject = self._job.spec.subject if self._job is not None else None
         return isinstance(subject, ChannelSpec) and hmac.compare_digest(token.encode(), subject.access_token.encode())
 
