@@ -1,18 +1,17 @@
 """The web recorder: a page in a headless browser that captures and encodes its own tab, into the segment log.
 
-Life cycle only: the browser is `browser.py`, the connection to it `link.py`, what it sends goes to `output.py`.
+The attempt only: a browser's life is `session.py`, what it sends goes to `output.py`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from recorders.config import RecorderConfig
-from recorders.errors import InvalidSpec, Lost, RecorderError
+from recorders.errors import InvalidSpec
 from recorders.formats import codecs_of, wanted
 from recorders.lease import Lease
 from recorders.log.files import listed_files
@@ -21,23 +20,12 @@ from recorders.log.window import Window
 from recorders.progress import Phase, Progress
 from recorders.recorder import EndReason
 from recorders.spec import AudioSpec, PageSpec, RecordingSpec, VideoSpec
-from recorders.web.browser import Browser
-from recorders.web.codecs import codec_name, configurations
-from recorders.web.colour import Matrix
-from recorders.web.link import Link
-from recorders.web.page import Loaded, load
+from recorders.web.codecs import configurations
+from recorders.web.session import Beginning, Session, cancel, first
 from recorders.web.sink import Sink
 
 if TYPE_CHECKING:
     from recorders.web.output import Output
-
-T = TypeVar("T")
-
-# A browser that says nothing for this long is stuck: it sends sound ten times a second.
-_SILENT_S = 5.0
-# How long the browser may take to hand over its last pictures: while they come, and between two of them.
-_FLUSH_TIMEOUT_S = 8.0
-_FLUSH_PAUSE_S = 2.0
 
 
 class WebRecorder:
@@ -70,23 +58,26 @@ class WebRecorder:
             self._stop.set()
         stopped = asyncio.create_task(self._stop.wait())
         sink = Sink(self._keep_counters)
-        link, browser = Link(sink), Browser(self._config.web, self._video or VideoSpec(), self._subject.web_gl)
-        started = asyncio.create_task(self._start(link, browser, sink))
+        video = self._video or VideoSpec()
+        session = Session(self._subject, self._config.web, video, self._options(), sink)
+        started = asyncio.create_task(self._start(session, sink))
         try:
-            await _first(started, stopped)
+            await first(started, stopped)
             if started.done():
                 started.result()
-                await self._watch(link, browser, sink, stopped)
+                await session.watch(stopped, sink.failed)
+                if not stopped.done():
+                    sink.failed.result()
                 self._phase = "closing"
-                await sink.close(await self._flush(link))
+                await sink.close(await session.flush())
             return "user_stop"
         finally:
             self._phase = "closing"
-            await _cancel(started, stopped)
+            await cancel(started, stopped)
             try:
                 await sink.close(None)
             finally:
-                await asyncio.gather(link.close(), browser.close())
+                await session.close()
                 self._phase = "closed"
 
     def stop(self) -> None:
@@ -115,65 +106,19 @@ class WebRecorder:
             counters=dict(self._counters),
         )
 
-    async def _start(self, link: Link, browser: Browser, sink: Sink) -> None:
+    async def _start(self, session: Session, sink: Sink) -> None:
         """From nothing to the first picture in the browser's encoder."""
-        web = self._config.web
-        prepared = asyncio.create_task(self._prepare(browser))
-        loaded: asyncio.Task[Loaded] | None = None
+        prepared = asyncio.create_task(self._prepare(session))
         try:
-            try:
-                async with asyncio.timeout(web.launch_timeout_s):
-                    _, address = await asyncio.gather(browser.launch(), link.open())
-                    subject, own = await asyncio.gather(browser.subject(), browser.recorder(address))
-                    await own.evaluate("options => { start(options) }", self._options())
-                    await _unless(browser.lost, link.expect("selected"))
-                    loaded = asyncio.create_task(load(subject, self._subject.url, web.load_timeout_s))
-                    ready = await _unless(browser.lost, link.expect("ready"))
-            except TimeoutError:
-                raise Lost(f"The browser did not start capturing within {web.launch_timeout_s:g} s.") from None
-            self._log = await prepared
-            at = await _unless(browser.lost, loaded)
-            await link.send("go", painted=at.painted, answered=at.answered)
-            begun = await _unless(browser.lost, link.expect("begun"))
+            begun = await session.start(prepared)
+            self._log = prepared.result()
         finally:
-            await _cancel(prepared, *([loaded] if loaded else []))
-        began = time.time() - (time.monotonic() - begun["monotonic"])
-        codec = codec_name(ready["codec"]) if ready["codec"] else None
-        sink.begin(self._make_output(began, codec, ready["matrix"] or "bt709"))
-        self._first_frame_at = began
+            await cancel(prepared)
+        sink.begin(self._make_output(self._log, begun))
+        self._first_frame_at = begun.at
         self._phase = "recording"
 
-    async def _watch(self, link: Link, browser: Browser, sink: Sink, stopped: asyncio.Task[Any]) -> None:
-        """Until a stop. Raises what ended the recording otherwise."""
-        while True:
-            await _first(stopped, link.broken, browser.lost, sink.failed, timeout=1.0)
-            if stopped.done():
-                return
-            for ended in (sink.failed, browser.lost, link.broken):
-                if ended.done():
-                    ended.result()
-            if time.monotonic() - link.heard > _SILENT_S:
-                raise Lost(f"The browser has sent nothing for {_SILENT_S:g} s.")
-
-    async def _flush(self, link: Link) -> float | None:
-        """The browser's last pictures; the length of the recording by its clock, None when it does not answer."""
-        await link.send("stop")
-        asked = time.monotonic()
-        done = asyncio.create_task(link.expect("done"))
-        while not done.done():
-            heard = max(asked, link.heard)
-            left = min(heard + _FLUSH_PAUSE_S, asked + _FLUSH_TIMEOUT_S) - time.monotonic()
-            if left <= 0:
-                break
-            await _first(done, timeout=left)
-        try:
-            return float(done.result()["seconds"]) if done.done() else None
-        except RecorderError:
-            return None
-        finally:
-            await _cancel(done)
-
-    async def _prepare(self, browser: Browser) -> SegmentLog:
+    async def _prepare(self, session: Session) -> SegmentLog:
         """What takes time and does not need the browser: while it starts, once the processor is free for it."""
 
         def prepare() -> SegmentLog:
@@ -182,17 +127,14 @@ class WebRecorder:
 
             return open_log(self._spec, self._lease)
 
-        await browser.driver_up.wait()
+        await session.driver_up.wait()
         return await asyncio.to_thread(prepare)
 
-    def _make_output(self, began: float, codec: str | None, matrix: Matrix) -> Callable[[], Output]:
-        assert self._log is not None
-        log = self._log
-
+    def _make_output(self, log: SegmentLog, begun: Beginning) -> Callable[[], Output]:
         def make() -> Output:
             from recorders.web.output import Output
 
-            return Output(self._spec, self._config, log, self._window, began, codec, matrix)
+            return Output(self._spec, self._config, log, self._window, begun.at, begun.codec, begun.matrix)
 
         return make
 
@@ -210,26 +152,3 @@ class WebRecorder:
 
     def _keep_counters(self, counters: dict[str, int]) -> None:
         self._counters = counters
-
-
-async def _first(*futures: asyncio.Future[Any], timeout: float | None = None) -> None:
-    """Until one of them is done; none is cancelled, no result is looked at."""
-    await asyncio.wait(futures, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
-
-
-async def _cancel(*tasks: asyncio.Task[Any]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def _unless(lost: asyncio.Future[None], task: Coroutine[Any, Any, T] | asyncio.Task[T]) -> T:
-    """What `task` gives, or raises what `lost` holds."""
-    waiting = asyncio.ensure_future(task)
-    try:
-        await _first(waiting, lost)
-        if not waiting.done():
-            lost.result()
-        return await waiting
-    finally:
-        waiting.cancel()

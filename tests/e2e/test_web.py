@@ -131,7 +131,7 @@ class _HeldUp(Browser):
 
 
 def test_no_sound_is_lost_while_the_capture_is_held_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("recorders.web.recorder.Browser", _HeldUp)
+    monkeypatch.setattr("recorders.web.session.Browser", _HeldUp)
     with serve_page() as url:
         progress = record(spec(tmp_path, url, "320x180"), 6)
     user = analyse(tmp_path / "recording.m3u8", users=["user1"]).users["user1"]
