@@ -90,7 +90,8 @@ class LimitSettings(_Section):
     idle_s: float | None = Field(
         None,
         gt=0,
-        description="A channel in which nobody is seen or heard for this long ends (idle); a request may ask for less.",
+        description="A channel where nobody is seen or heard, or a page of one colour that is silent, for so long ends "
+        "(idle); a request may ask for less.",
     )
     finish_s: float = Field(600.0, gt=0, description="Time for playlist, MP4 and manifest to be written.")
 

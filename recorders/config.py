@@ -208,6 +208,12 @@ class WebConfig(_Section):
         None, description="The browser; by default playwright's own if installed, else chromium on the PATH."
     )
     load_timeout_s: float = Field(15.0, gt=0, description="Time for a page to answer and load.")
+    ready_timeout_s: float = Field(
+        60.0,
+        gt=0,
+        le=3600,
+        description="Time for a page that is recorded from its own signal on to give it; a request may ask for less.",
+    )
     launch_timeout_s: float = Field(15.0, gt=0, description="Time for the browser to start and capture.")
     allowed_hosts: tuple[str, ...] = Field(
         ("*",), description="Host patterns that a page's URL may name; others are refused with a 400."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import http
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -32,11 +33,13 @@ class Loaded:
     answered: float
 
 
-async def load(page: Page, url: str, timeout_s: float) -> Loaded:
-    """Go to `url` and wait until it has loaded and painted.
+async def load(
+    page: Page, url: str, timeout_s: float, signalled: Callable[[], Awaitable[None]] | None = None
+) -> Loaded:
+    """Go to `url` and wait until it has loaded and painted; where the page tells itself when it is ready, for that.
 
     A page that answers but does not finish loading in time is recorded as it is. Raises `Refused` or `Lost` when
-    there is no page.
+    there is no page, and what `signalled` raises.
     """
     from playwright.async_api import Error
     from playwright.async_api import TimeoutError as Late
@@ -62,8 +65,11 @@ async def load(page: Page, url: str, timeout_s: float) -> Loaded:
         page.remove_listener("response", answered)
     if status and (failure := http_failure(status[-1])):
         raise failure
-    with contextlib.suppress(Late):
-        await page.wait_for_load_state("load", timeout=max(1.0, (deadline - loop.time()) * 1000))
+    if signalled is not None:
+        await signalled()
+    else:
+        with contextlib.suppress(Late):
+            await page.wait_for_load_state("load", timeout=max(1.0, (deadline - loop.time()) * 1000))
     try:
         async with asyncio.timeout(_PAINT_TIMEOUT_S):
             return Loaded(**await page.evaluate(_PAINTED))

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recorders.config import RecorderConfig
-from recorders.errors import InvalidSpec
+from recorders.errors import InvalidSpec, RecorderError
 from recorders.formats import codecs_of, wanted
 from recorders.lease import Lease
 from recorders.log.files import listed_files
@@ -21,6 +21,8 @@ from recorders.progress import Phase, Progress
 from recorders.recorder import EndReason
 from recorders.spec import AudioSpec, PageSpec, RecordingSpec, VideoSpec
 from recorders.web.codecs import configurations
+from recorders.web.contract import Contract
+from recorders.web.notes import Notes
 from recorders.web.session import Beginning, Session, cancel, first
 from recorders.web.sink import Sink
 
@@ -50,6 +52,8 @@ class WebRecorder:
         self._first_frame_at: float | None = None
         self._counters: dict[str, int] = {}
         self._files: tuple[int, tuple[str, ...]] = (0, ())
+        self._notes = Notes(spec, spec.subject)
+        self._session: Session | None = None
 
     async def run(self) -> EndReason:
         """See `Recorder`. The recording begins when the page has loaded."""
@@ -59,25 +63,34 @@ class WebRecorder:
         stopped = asyncio.create_task(self._stop.wait())
         sink = Sink(self._keep_counters)
         video = self._video or VideoSpec()
-        session = Session(self._subject, self._config.web, video, self._options(), sink)
+        contract = Contract(self._told(video), self._notes.report)
+        session = Session(self._subject, self._config.web, video, self._options(), sink, contract)
+        self._session = session
+        noting = asyncio.create_task(self._notes.keep())
         started = asyncio.create_task(self._start(session, sink))
         try:
-            await first(started, stopped)
+            await first(started, stopped, contract.ended)
             if started.done():
                 started.result()
-                await session.watch(stopped, sink.failed)
-                if not stopped.done():
+                await session.watch(stopped, sink.failed, contract.ended)
+                if sink.failed.done():
                     sink.failed.result()
                 self._phase = "closing"
                 await sink.close(await session.flush())
-            return "user_stop"
+            elif contract.ended.done():
+                self._notes.report.warn("The page ended its recording before it had begun.")
+            return "user_stop" if stopped.done() else "completed"
+        except RecorderError as error:
+            await self._notes.failed(error, contract.page)
+            raise
         finally:
             self._phase = "closing"
-            await cancel(started, stopped)
+            await cancel(started, stopped, noting)
             try:
                 await sink.close(None)
             finally:
                 await session.close()
+                await self._notes.close()
                 self._phase = "closed"
 
     def stop(self) -> None:
@@ -94,7 +107,8 @@ class WebRecorder:
             return Progress(phase=self._phase)
         parts = len(log.parts)
         if self._files[0] != parts:
-            self._files = (parts, listed_files(Path(self._spec.folder), self._spec.prefix))
+            listed = listed_files(Path(self._spec.folder), self._spec.prefix)
+            self._files = (parts, (*listed, *self._notes.files))
         return Progress(
             phase=self._phase,
             began_at=log.epoch,
@@ -102,8 +116,9 @@ class WebRecorder:
             parts=parts,
             media_seconds=log.media_seconds,
             bytes=log.total_bytes,
+            idle_seconds=self._session.idle_seconds if self._session is not None else 0.0,
             files=self._files[1],
-            counters=dict(self._counters),
+            counters={**self._counters, **self._notes.report.counters},
         )
 
     async def _start(self, session: Session, sink: Sink) -> None:
@@ -137,6 +152,11 @@ class WebRecorder:
             return Output(self._spec, self._config, log, self._window, begun.at, begun.codec, begun.matrix)
 
         return make
+
+    def _told(self, video: VideoSpec) -> dict[str, Any]:
+        """What the page is told, as `window.egress.task`."""
+        size = {"width": video.width, "height": video.height, "frameRate": video.frame_rate}
+        return {"id": self._spec.task_id, **size}
 
     def _options(self) -> dict[str, Any]:
         """For `start` in capture.js."""

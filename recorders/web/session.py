@@ -9,7 +9,7 @@ import asyncio
 import time
 from collections.abc import Coroutine
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from recorders.config import WebConfig
 from recorders.errors import Lost, RecorderError
@@ -17,8 +17,12 @@ from recorders.spec import PageSpec, VideoSpec
 from recorders.web.browser import Browser
 from recorders.web.codecs import codec_name
 from recorders.web.colour import Matrix
+from recorders.web.contract import Contract
 from recorders.web.link import Link, Receiver
 from recorders.web.page import Loaded, load
+
+if TYPE_CHECKING:
+    from playwright.async_api import Page
 
 T = TypeVar("T")
 
@@ -45,17 +49,29 @@ class Session:
     """A browser that captures `subject` for `receiver`; used once. `options` is for `start` in capture.js."""
 
     def __init__(
-        self, subject: PageSpec, config: WebConfig, video: VideoSpec, options: dict[str, Any], receiver: Receiver
+        self,
+        subject: PageSpec,
+        config: WebConfig,
+        video: VideoSpec,
+        options: dict[str, Any],
+        receiver: Receiver,
+        contract: Contract,
     ) -> None:
         self._subject = subject
         self._config = config
         self._options = options
+        self.contract = contract
         self._link, self._browser = Link(receiver), Browser(config, video, subject.web_gl)
 
     @property
     def driver_up(self) -> asyncio.Event:
         """Set when the browser is being started, and the processor has time for other things."""
         return self._browser.driver_up
+
+    @property
+    def idle_seconds(self) -> float:
+        """How long the page has been of one colour and silent."""
+        return self._link.idle_seconds
 
     @property
     def lost(self) -> tuple[asyncio.Future[None], ...]:
@@ -73,10 +89,10 @@ class Session:
             try:
                 async with asyncio.timeout(self._config.launch_timeout_s):
                     _, address = await asyncio.gather(browser.launch(), link.open())
-                    subject, own = await asyncio.gather(browser.subject(), browser.recorder(address))
+                    subject, own = await asyncio.gather(self._subject_page(), browser.recorder(address))
                     await own.evaluate("options => { start(options) }", self._options)
                     await _unless(browser.lost, link.expect("selected"))
-                    loaded = asyncio.create_task(load(subject, self._subject.url, self._config.load_timeout_s))
+                    loaded = asyncio.create_task(self._load(subject))
                     ready = await _unless(browser.lost, link.expect("ready"))
             except TimeoutError:
                 raise Lost(f"The browser did not start capturing within {self._config.launch_timeout_s:g} s.") from None
@@ -87,9 +103,22 @@ class Session:
         finally:
             if loaded is not None:
                 await cancel(loaded)
+        self.contract.began()
         began = time.time() - (time.monotonic() - begun["monotonic"])
         codec = codec_name(ready["codec"]) if ready["codec"] else None
         return Beginning(began, codec, ready["matrix"] or "bt709")
+
+    async def _subject_page(self) -> Page:
+        page = await self._browser.subject()
+        await self.contract.offer(page)
+        return page
+
+    async def _load(self, page: Page) -> Loaded:
+        subject, config = self._subject, self._config
+        if subject.ready == "load":
+            return await load(page, subject.url, config.load_timeout_s)
+        within_s = subject.ready_timeout_s or config.ready_timeout_s
+        return await load(page, subject.url, config.load_timeout_s, lambda: self.contract.signalled(within_s))
 
     async def watch(self, *ends: asyncio.Future[Any]) -> None:
         """Until one of `ends` is done. Raises what became of the browser otherwise."""
@@ -100,6 +129,7 @@ class Session:
             for lost in self.lost:
                 if lost.done():
                     lost.result()
+            self.contract.report.idle(self.idle_seconds)
             if time.monotonic() - self._link.heard > _SILENT_S:
                 raise Lost(f"The browser has sent nothing for {_SILENT_S:g} s.")
 
@@ -124,6 +154,7 @@ class Session:
 
     async def close(self) -> None:
         """End the browser, within a bound."""
+        self.contract.close()
         await asyncio.gather(self._link.close(), self._browser.close())
 
 
