@@ -165,6 +165,12 @@ class CostSettings(_Section):
         10, gt=0, description="Memory reserved for each user of an individual recording, MiB."
     )
     web_memory_mb: int = Field(700, gt=0, description="Memory reserved for a web recording, MiB.")
+    pages_per_node: int | None = Field(
+        None,
+        ge=1,
+        description="Pages that a node records at once; by default as many as there is CPU and memory for. Nodes of a "
+        "cluster say their own number: `ray start --resources='{\"pages\": 4}'`.",
+    )
 
 
 class SecretSettings(_Section):

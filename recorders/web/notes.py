@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from playwright.async_api import ConsoleMessage, Page
 
 # How long a page may take to be looked at, which may be what is the matter with it.
-_LOOK_S = 2.0
+_LOOK_S = 5.0
+_SETTLE_S = 1.0
+_SHOTS, _AGAIN_S = 3, 0.3
 _QUALITY = 80
 # The driver has the newest 200 lines; of them so many bytes, each line cut to so many characters.
 _CONSOLE_BYTES = 64 * 1024
@@ -55,8 +57,8 @@ class Notes:
             return
         self.report.failed(str(error))
         if page is not None:
-            await self._write(files.console_name, await _bounded(_console(page)))
             await self._write(files.screenshot_name, await _bounded(_screenshot(page)))
+            await self._write(files.console_name, await _bounded(_console(page)))
 
     async def close(self) -> None:
         """The report as it is in the end."""
@@ -94,7 +96,16 @@ async def _console(page: Page) -> bytes:
 
 
 async def _screenshot(page: Page) -> bytes:
-    return await page.screenshot(type="jpeg", quality=_QUALITY, timeout=1000 * _LOOK_S, caret="initial")
+    """An error page, the browser's or the site's, may still be on its way when it is known to be one."""
+    from playwright.async_api import Error
+
+    with contextlib.suppress(Error):
+        await page.wait_for_load_state("load", timeout=1000 * _SETTLE_S)
+    for _ in range(_SHOTS):
+        with contextlib.suppress(Error):
+            return await page.screenshot(type="jpeg", quality=_QUALITY, timeout=1000 * _LOOK_S, caret="initial")
+        await asyncio.sleep(_AGAIN_S)
+    return b""
 
 
 def tail(lines: list[str]) -> bytes:
