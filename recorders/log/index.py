@@ -23,8 +23,17 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
+class Slate:
+    """A stretch (media seconds since the epoch) in which there was nothing to record: its picture is the last one."""
+
+    start: float
+    end: float
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Part:
-    """A closed part. `start` and `duration` are media seconds since the epoch."""
+    """A closed part. `start` and `duration` are media seconds since the epoch; `slates` is what of it is slate."""
 
     attempt: int
     sequence: int
@@ -33,6 +42,7 @@ class Part:
     duration: float
     bytes: int
     sha256: str
+    slates: tuple[Slate, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +118,10 @@ def united(copies: Iterable[Index]) -> Index:
 def line(entry: Attempt | Part) -> bytes:
     """One entry as one line."""
     kind = "attempt" if isinstance(entry, Attempt) else "part"
-    return (json.dumps({"kind": kind, **asdict(entry)}, separators=(",", ":")) + "\n").encode()
+    plain = asdict(entry)
+    if not plain.get("slates", True):
+        del plain["slates"]
+    return (json.dumps({"kind": kind, **plain}, separators=(",", ":")) + "\n").encode()
 
 
 def entries(lines: Iterable[bytes]) -> Iterator[Attempt | Part]:
@@ -120,7 +133,8 @@ def entries(lines: Iterable[bytes]) -> Iterator[Attempt | Part]:
             if kind == "attempt":
                 yield Attempt(**entry)
             elif kind == "part":
-                yield Part(**entry)
+                slates = tuple(Slate(**slate) for slate in entry.pop("slates", ()))
+                yield Part(**entry, slates=slates)
         except (ValueError, TypeError, KeyError, AttributeError):
             continue
 

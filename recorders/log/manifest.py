@@ -19,14 +19,15 @@ _GAP_S = 0.001
 
 
 def manifest(folder: Path, prefix: str, index: Index) -> str:
-    """Every file with bytes and SHA-256, every track, attempt and gap (media seconds since `epoch`), and how many
-    seconds were recorded, gaps left out; the same for the same log and files."""
+    """Every file with bytes and SHA-256, every track, attempt, gap and slate (media seconds since `epoch`), and how
+    many seconds were recorded, gaps left out; the same for the same log and files."""
     document: dict[str, Any] = {
         "epoch": date_time(index.epoch or 0.0),
         "media_seconds": round(index.seconds, 6),
         "tracks": _tracks(folder / index.attempt_of(index.parts[0]).init),
         "attempts": [_attempt(index, attempt.attempt) for attempt in index.attempts],
         "gaps": _gaps(index),
+        "slates": _slates(index),
         "files": [*_made(folder, prefix), *logged(index)],
     }
     return json.dumps(document, indent=2) + "\n"
@@ -79,6 +80,18 @@ def _gaps(index: Index) -> list[dict[str, float]]:
         if after.start - end > _GAP_S:
             gaps.append({"start": round(end, 6), "end": round(after.start, 6)})
     return gaps
+
+
+def _slates(index: Index) -> list[dict[str, Any]]:
+    """Where the last picture and silence stand for what could not be recorded, over the borders of parts."""
+    slates: list[dict[str, Any]] = []
+    for slate in (slate for part in index.parts for slate in part.slates):
+        start, end = round(slate.start, 6), round(slate.end, 6)
+        if slates and slates[-1]["why"] == slate.why and start - slates[-1]["end"] <= _GAP_S:
+            slates[-1]["end"] = end
+        else:
+            slates.append({"start": start, "end": end, "why": slate.why})
+    return slates
 
 
 def _made(folder: Path, prefix: str) -> list[dict[str, Any]]:

@@ -1,12 +1,12 @@
 """The web recorder: a page in a headless browser that captures and encodes its own tab, into the segment log.
 
-The attempt only: a browser's life is `session.py`, what it sends goes to `output.py`.
+The attempt only: a browser's life is `session.py`, one after another `succession.py`, what they send goes to
+`output.py`.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +21,9 @@ from recorders.progress import Phase, Progress
 from recorders.recorder import EndReason
 from recorders.spec import AudioSpec, PageSpec, RecordingSpec, VideoSpec
 from recorders.web.codecs import configurations
-from recorders.web.session import Beginning, Session, cancel, first
-from recorders.web.sink import Sink
+from recorders.web.session import Session, cancel, first
+from recorders.web.sink import Feed, Sink
+from recorders.web.succession import Succession
 
 if TYPE_CHECKING:
     from recorders.web.output import Output
@@ -48,7 +49,7 @@ class WebRecorder:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._log: SegmentLog | None = None
         self._first_frame_at: float | None = None
-        self._counters: dict[str, int] = {}
+        self._browsers: Succession | None = None
         self._files: tuple[int, tuple[str, ...]] = (0, ())
 
     async def run(self) -> EndReason:
@@ -57,19 +58,16 @@ class WebRecorder:
         if self._stopped:
             self._stop.set()
         stopped = asyncio.create_task(self._stop.wait())
-        sink = Sink(self._keep_counters)
-        video = self._video or VideoSpec()
-        session = Session(self._subject, self._config.web, video, self._options(), sink)
-        started = asyncio.create_task(self._start(session, sink))
+        sink = Sink()
+        self._browsers = browsers = Succession(lambda: self._session(sink), sink, self._config.web)
+        started = asyncio.create_task(self._start(browsers, sink))
         try:
             await first(started, stopped)
             if started.done():
                 started.result()
-                await session.watch(stopped, sink.failed)
-                if not stopped.done():
-                    sink.failed.result()
+                await browsers.watch(stopped)
                 self._phase = "closing"
-                await sink.close(await session.flush())
+                await sink.close(await browsers.flush())
             return "user_stop"
         finally:
             self._phase = "closing"
@@ -77,7 +75,7 @@ class WebRecorder:
             try:
                 await sink.close(None)
             finally:
-                await session.close()
+                await browsers.close()
                 self._phase = "closed"
 
     def stop(self) -> None:
@@ -103,18 +101,26 @@ class WebRecorder:
             media_seconds=log.media_seconds,
             bytes=log.total_bytes,
             files=self._files[1],
-            counters=dict(self._counters),
+            counters=self._browsers.counters if self._browsers is not None else {},
+            message=self._message(log.epoch),
         )
 
-    async def _start(self, session: Session, sink: Sink) -> None:
+    async def _start(self, browsers: Succession, sink: Sink) -> None:
         """From nothing to the first picture in the browser's encoder."""
-        prepared = asyncio.create_task(self._prepare(session))
+        prepared = asyncio.create_task(self._prepare(browsers.present))
         try:
-            begun = await session.start(prepared)
-            self._log = prepared.result()
+            begun = await browsers.start(prepared)
+            log = self._log = prepared.result()
         finally:
             await cancel(prepared)
-        sink.begin(self._make_output(self._log, begun))
+
+        def make() -> Output:
+            from recorders.web.output import Output
+
+            return Output(self._spec, self._config, log, self._window, begun)
+
+        sink.open(make)
+        browsers.present.feed.begin()
         self._first_frame_at = begun.at
         self._phase = "recording"
 
@@ -130,13 +136,8 @@ class WebRecorder:
         await session.driver_up.wait()
         return await asyncio.to_thread(prepare)
 
-    def _make_output(self, log: SegmentLog, begun: Beginning) -> Callable[[], Output]:
-        def make() -> Output:
-            from recorders.web.output import Output
-
-            return Output(self._spec, self._config, log, self._window, begun.at, begun.codec, begun.matrix)
-
-        return make
+    def _session(self, sink: Sink) -> Session:
+        return Session(self._subject, self._config.web, self._video or VideoSpec(), self._options(), Feed(sink))
 
     def _options(self) -> dict[str, Any]:
         """For `start` in capture.js."""
@@ -150,5 +151,11 @@ class WebRecorder:
             "configs": configurations(video, codec) if self._video is not None and codec is not None else [],
         }
 
-    def _keep_counters(self, counters: dict[str, int]) -> None:
-        self._counters = counters
+    def _message(self, epoch: float | None) -> str:
+        """What has become of browsers."""
+        replaced = self._browsers.replaced if self._browsers is not None else []
+        if not replaced:
+            return ""
+        at, why = replaced[-1]
+        often = f"{len(replaced)} times, the last time" if len(replaced) > 1 else "once,"
+        return f"The browser was replaced {often} {at - (epoch or at):.1f} s after the beginning: {why}"
