@@ -84,7 +84,7 @@ class Session:
                 raise Lost(f"The browser did not start capturing within {self._config.launch_timeout_s:g} s.") from None
             if prepared is not None:
                 await prepared
-            self._liveness = await _unless(browser.lost, Liveness.of(subject, lambda: link.heard))
+            self._liveness = await _unless(browser.lost, Liveness.of(subject, lambda: link.heard, self._config.hung_s))
             at = await _unless(browser.lost, loaded)
             await link.send("go", painted=at.painted, answered=at.answered)
             begun = await _unless(browser.lost, link.expect("begun"))

@@ -199,6 +199,26 @@ def test_browsers_that_die_again_and_again_end_the_attempt(tmp_path: Path, monke
     assert finish(tmp_path, "recording", "hls").seconds > 1
 
 
+def test_a_page_that_hangs_is_loaded_again_once_and_then_recorded_as_it_stands(tmp_path: Path) -> None:
+    async def run(url: str) -> WebRecorder:
+        recorder = WebRecorder(spec(tmp_path, url), replace_web(hung_s=1.5))
+        task = asyncio.create_task(recorder.run())
+        await until(lambda: task.done() or len(_replaced(recorder)) == 1, 40)
+        await asyncio.sleep(5)
+        assert [why for _, why in _replaced(recorder)] == ["The page did not answer for 1.5 s."]
+        recorder.stop()
+        assert await asyncio.wait_for(task, 20) == "user_stop"
+        return recorder
+
+    with serve_pages() as origin:
+        recorder = asyncio.run(run(f"{origin}/busy"))
+    assert not chromium_of(os.getpid())
+    finish(tmp_path, "recording", "hls")
+    seen = pictures(tmp_path / "recording.m3u8")
+    assert len(seen) == recorder.progress().counters["frames"]
+    assert all(np.allclose(picture[180, 320], (0, 0x88, 0), atol=14) for picture in seen)
+
+
 def replace_web(**changes: Any) -> RecorderConfig:
     return CONFIG.model_copy(update={"web": CONFIG.web.model_copy(update=changes)})
 
