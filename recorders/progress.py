@@ -13,7 +13,8 @@ class Progress:
     """A snapshot. Times are Unix seconds, durations seconds; counters only ever grow.
 
     Counters in use: `frames`, `frames_repeated`, `frames_dropped`, `frames_late`, `frames_lost`, `audio_late`,
-    `audio_gaps`, `packets_lost`, `participants`, `sources_failed`, `navigations`, `page_exceptions`, `requests_failed`.
+    `audio_gaps`, `packets_lost`, `participants`, `sources_failed`, `slate_frames`, `navigations`, `page_exceptions`,
+    `requests_failed`. `message` is what has happened that whoever asked for the recording should know.
     """
 
     phase: Phase = "starting"
@@ -25,3 +26,4 @@ class Progress:
     idle_seconds: float = 0.0  # how long nothing has been seen or heard
     files: tuple[str, ...] = ()
     counters: dict[str, int] = field(default_factory=dict)
+    message: str = ""

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from recorders.config import WebConfig
 from recorders.errors import Lost, RecorderError
 from recorders.spec import VideoSpec
+from recorders.web.processes import kill_browser
 from recorders.web.profile import Profile
 
 if TYPE_CHECKING:
@@ -173,6 +174,11 @@ class Browser:
         await page.goto(address)
         return page
 
+    def kill(self) -> None:
+        """End all its processes at once; blocking, for some milliseconds."""
+        if self._profile is not None:
+            kill_browser(self._profile.folder)
+
     async def close(self) -> None:
         """End it, within a bound."""
         self.lost.cancel() if not self.lost.done() else self.lost.exception()
@@ -184,6 +190,7 @@ class Browser:
             async with asyncio.timeout(_CLOSE_TIMEOUT_S):
                 if self._playwright is not None:
                     await self._playwright.stop()
+        await asyncio.to_thread(self.kill)
         if self._profile is not None:
             await asyncio.to_thread(self._profile.delete)
 

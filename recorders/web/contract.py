@@ -50,6 +50,11 @@ class Contract:
         """The recording has begun, which the page is told."""
         _set(self._began)
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether the page said that its recording is at its end."""
+        return self.ended.done() and not self.ended.cancelled()
+
     def close(self) -> None:
         """Nothing more is waited for."""
         for future in (self._began, self.started, self.ended):

@@ -1,6 +1,6 @@
-"""One browser's life in a recording: launch, load, begin, watch, flush.
+"""One browser's life in a recording: launch, load, begin, be looked at, flush.
 
-What the pictures and the sound of it become is the recorder's business (`recorder.py`).
+What comes after it is the business of `succession.py`.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from recorders.web.browser import Browser
 from recorders.web.codecs import codec_name
 from recorders.web.colour import Matrix
 from recorders.web.contract import Contract
-from recorders.web.link import Link, Receiver
+from recorders.web.link import Link
+from recorders.web.liveness import Doubt, Liveness
 from recorders.web.page import Loaded, load
+from recorders.web.sink import Feed
 
 if TYPE_CHECKING:
     from playwright.async_api import Page
 
 T = TypeVar("T")
 
-# A browser that says nothing for this long is stuck: it sends sound ten times a second.
-_SILENT_S = 5.0
 # How long the browser may take to hand over its last pictures: while they come, and between two of them.
 _FLUSH_TIMEOUT_S = 8.0
 _FLUSH_PAUSE_S = 2.0
@@ -46,7 +46,7 @@ class Beginning:
 
 
 class Session:
-    """A browser that captures `subject` for `receiver`; used once. `options` is for `start` in capture.js."""
+    """A browser that captures `subject` for `feed`; used once. `options` is for `start` in capture.js."""
 
     def __init__(
         self,
@@ -54,14 +54,16 @@ class Session:
         config: WebConfig,
         video: VideoSpec,
         options: dict[str, Any],
-        receiver: Receiver,
+        feed: Feed,
         contract: Contract,
     ) -> None:
+        self.feed = feed
         self._subject = subject
         self._config = config
         self._options = options
         self.contract = contract
-        self._link, self._browser = Link(receiver), Browser(config, video, subject.web_gl)
+        self._link, self._browser = Link(feed), Browser(config, video, subject.web_gl)
+        self._liveness: Liveness | None = None
 
     @property
     def driver_up(self) -> asyncio.Event:
@@ -78,7 +80,7 @@ class Session:
         """Each holds an error once the browser, its page or the connection to it is gone."""
         return self._browser.lost, self._link.broken
 
-    async def start(self, prepared: asyncio.Future[Any]) -> Beginning:
+    async def start(self, prepared: asyncio.Future[Any] | None = None) -> Beginning:
         """From nothing to the first picture in the browser's encoder, once `prepared` is done, too.
 
         Raises `RecorderError`.
@@ -90,13 +92,17 @@ class Session:
                 async with asyncio.timeout(self._config.launch_timeout_s):
                     _, address = await asyncio.gather(browser.launch(), link.open())
                     subject, own = await asyncio.gather(self._subject_page(), browser.recorder(address))
-                    await own.evaluate("options => { start(options) }", self._options)
+                    # Now: a page that is there already may hang.
+                    watched = Liveness.of(subject, lambda: link.heard, self._config.hung_s)
+                    begin = own.evaluate("options => { start(options) }", self._options)
+                    self._liveness, _ = await asyncio.gather(watched, begin)
                     await _unless(browser.lost, link.expect("selected"))
                     loaded = asyncio.create_task(self._load(subject))
                     ready = await _unless(browser.lost, link.expect("ready"))
             except TimeoutError:
                 raise Lost(f"The browser did not start capturing within {self._config.launch_timeout_s:g} s.") from None
-            await prepared
+            if prepared is not None:
+                await prepared
             at = await _unless(browser.lost, loaded)
             await link.send("go", painted=at.painted, answered=at.answered)
             begun = await _unless(browser.lost, link.expect("begun"))
@@ -120,18 +126,18 @@ class Session:
         within_s = subject.ready_timeout_s or config.ready_timeout_s
         return await load(page, subject.url, config.load_timeout_s, lambda: self.contract.signalled(within_s))
 
-    async def watch(self, *ends: asyncio.Future[Any]) -> None:
-        """Until one of `ends` is done. Raises what became of the browser otherwise."""
-        while True:
-            await first(*ends, *self.lost, timeout=1.0)
-            if any(end.done() for end in ends):
-                return
-            for lost in self.lost:
-                if lost.done():
-                    lost.result()
-            self.contract.report.idle(self.idle_seconds)
-            if time.monotonic() - self._link.heard > _SILENT_S:
-                raise Lost(f"The browser has sent nothing for {_SILENT_S:g} s.")
+    def look(self) -> Doubt | None:
+        """To be called every `TICK_S` once it has started: what is doubtful now. Raises `RecorderError` when there is
+        no hope."""
+        for lost in self.lost:
+            if lost.done():
+                lost.result()
+        assert self._liveness is not None
+        self.contract.report.idle(self.idle_seconds)
+        doubt = self._liveness.look()
+        if (why := self._liveness.lost) is not None:
+            raise Lost(why)
+        return doubt
 
     async def flush(self) -> float | None:
         """The browser's last pictures; the length of the session by its clock, None when it does not answer."""
@@ -152,9 +158,13 @@ class Session:
         finally:
             await cancel(done)
 
-    async def close(self) -> None:
-        """End the browser, within a bound."""
+    async def close(self, kill: bool = False) -> None:
+        """End the browser, within a bound; at once, whatever state it is in, if `kill`."""
         self.contract.close()
+        if self._liveness is not None:
+            self._liveness.close()
+        if kill:
+            await asyncio.to_thread(self._browser.kill)
         await asyncio.gather(self._link.close(), self._browser.close())
 
 

@@ -68,7 +68,8 @@ def test_a_page_that_does_not_say_that_it_is_ready(tmp_path: Path, pages: str) -
 def test_a_page_is_told_its_task_and_when_its_recording_has_begun(tmp_path: Path, pages: str) -> None:
     async def titles() -> str:
         async with recording(spec(tmp_path, f"{pages}/task"), CONFIG) as recorder:
-            page = recorder._session.contract.page  # type: ignore[union-attr]
+            assert recorder._browsers is not None
+            page = recorder._browsers.present.contract.page
             assert page is not None
             await until(lambda: recorder.progress().parts >= 1)
             return str(await page.title())
