@@ -10,7 +10,8 @@ from egress_ray.api.models import ErrorDetail, LimitsModel, RecordPayload, Start
 from egress_ray.settings import LimitSettings, Settings, StorageSettings
 from recorders.config import WebConfig
 from recorders.formats import codecs_of
-from recorders.web.hosts import host_allowed
+from recorders.web.addresses import Rules
+from recorders.web.hosts import host_allowed, host_of
 
 _CHANNEL_FIELDS = ("channel", "access_token", "workerUid")
 _PAGE_FIELDS = ("url", "webGL", "ready", "ready_timeout_in_s")
@@ -67,6 +68,8 @@ def _page(payload: RecordPayload, web: WebConfig) -> Iterator[tuple[str, str]]:
         yield "url", "is required when layout is freestyle"
     elif not host_allowed(payload.url, web.allowed_hosts):
         yield "url", "names a host that this service may not record"
+    elif (host := host_of(payload.url)) and (reason := Rules.of(web).against_literal(*host)) is not None:
+        yield "url", f"names a host that pages may not reach: {reason}"
     if payload.ready_timeout_in_s is not None:
         if payload.ready != "signal":
             yield "ready_timeout_in_s", "goes with ready signal only"

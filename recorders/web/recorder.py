@@ -101,8 +101,9 @@ class WebRecorder:
     def progress(self) -> Progress:
         """See `Recorder`."""
         log, browsers = self._log, self._browsers
+        counters = {**(browsers.counters if browsers is not None else {}), **self._notes.report.counters}
         if log is None:
-            return Progress(phase=self._phase, message=self._message(None))
+            return Progress(phase=self._phase, counters=counters, message=self._message(None))
         parts = len(log.parts)
         if self._files[0] != parts:
             listed = listed_files(Path(self._spec.folder), self._spec.prefix)
@@ -116,7 +117,7 @@ class WebRecorder:
             bytes=log.total_bytes,
             idle_seconds=browsers.present.idle_seconds if browsers is not None else 0.0,
             files=self._files[1],
-            counters={**(browsers.counters if browsers is not None else {}), **self._notes.report.counters},
+            counters=counters,
             message=self._message(log.epoch),
         )
 

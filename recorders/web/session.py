@@ -10,10 +10,12 @@ import time
 from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
 
 from recorders.config import WebConfig
 from recorders.errors import Lost, RecorderError
 from recorders.spec import PageSpec, VideoSpec
+from recorders.web.addresses import Rules
 from recorders.web.browser import Browser
 from recorders.web.codecs import codec_name
 from recorders.web.colour import Matrix
@@ -21,6 +23,7 @@ from recorders.web.contract import Contract
 from recorders.web.link import Link
 from recorders.web.liveness import Doubt, Liveness
 from recorders.web.page import Loaded, load
+from recorders.web.proxy import Proxy, arguments
 from recorders.web.sink import Feed
 
 if TYPE_CHECKING:
@@ -63,6 +66,7 @@ class Session:
         self._options = options
         self.contract = contract
         self._link, self._browser = Link(feed), Browser(config, video, subject.web_gl)
+        self._proxy = Proxy(Rules.of(config))
         self._liveness: Liveness | None = None
 
     @property
@@ -80,6 +84,11 @@ class Session:
         """Each holds an error once the browser, its page or the connection to it is gone."""
         return self._browser.lost, self._link.broken
 
+    @property
+    def requests_refused(self) -> int:
+        """How often the page wanted to go where pages may not go."""
+        return self._proxy.refused
+
     async def start(self, prepared: asyncio.Future[Any] | None = None) -> Beginning:
         """From nothing to the first picture in the browser's encoder, once `prepared` is done, too.
 
@@ -90,7 +99,9 @@ class Session:
         try:
             try:
                 async with asyncio.timeout(self._config.launch_timeout_s):
-                    _, address = await asyncio.gather(browser.launch(), link.open())
+                    opened = asyncio.create_task(link.open())
+                    ways = asyncio.create_task(self._ways(opened))
+                    _, address, _ = await asyncio.gather(browser.launch(ways), opened, ways)
                     subject, own = await asyncio.gather(self._subject_page(), browser.recorder(address))
                     # Now: a page that is there already may hang.
                     watched = Liveness.of(subject, lambda: link.heard, self._config.hung_s)
@@ -121,10 +132,9 @@ class Session:
 
     async def _load(self, page: Page) -> Loaded:
         subject, config = self._subject, self._config
-        if subject.ready == "load":
-            return await load(page, subject.url, config.load_timeout_s)
         within_s = subject.ready_timeout_s or config.ready_timeout_s
-        return await load(page, subject.url, config.load_timeout_s, lambda: self.contract.signalled(within_s))
+        signalled = (lambda: self.contract.signalled(within_s)) if subject.ready == "signal" else None
+        return await load(page, subject.url, config.load_timeout_s, self._proxy.failure, signalled)
 
     def look(self) -> Doubt | None:
         """To be called every `TICK_S` once it has started: what is doubtful now. Raises `RecorderError` when there is
@@ -166,6 +176,11 @@ class Session:
         if kill:
             await asyncio.to_thread(self._browser.kill)
         await asyncio.gather(self._link.close(), self._browser.close())
+        await self._proxy.close()
+
+    async def _ways(self, opened: asyncio.Task[str]) -> list[str]:
+        port = await self._proxy.open()
+        return arguments(port, urlsplit(await opened).port or 0, self._config.webrtc_udp)
 
 
 async def first(*futures: asyncio.Future[Any], timeout: float | None = None) -> None:

@@ -40,6 +40,7 @@ class Succession:
         self._trouble_at = 0.0
         self._gone: list[asyncio.Task[None]] = []
         self._counters: dict[str, int] = {}
+        self._refused = 0
         self.replaced: list[tuple[float, str]] = []
         """When (Unix seconds) another one took over, and why."""
 
@@ -52,6 +53,7 @@ class Succession:
     def counters(self) -> dict[str, int]:
         """Of all of them together."""
         total = _sum(self._counters, self._present.feed.counters)
+        total["requests_refused"] = self._refused + self._present.requests_refused
         filled, left_out = self._sink.slate_frames
         if filled:
             total["slate_frames"] = filled
@@ -161,6 +163,7 @@ class Succession:
             self._end(former, kill=True)
         self._lost = None
         self._counters = _sum(self._counters, former.feed.counters)
+        self._refused += former.requests_refused
         self._sink.do(lambda output: output.go_on(begun, doubt.why))
         session.feed.begin()
         self._began = time.monotonic()
