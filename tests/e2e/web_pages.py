@@ -7,6 +7,8 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from tests.e2e.contract_pages import CONTRACT_PAGES
+
 _PAGE = "<!doctype html><meta charset=utf-8><style>html,body{{margin:0;overflow:auto}}{style}</style><body>{body}"
 
 # A frame of one white pixel at the very edge, then black, then stripes of two pixels from x = 20 and y = 20.
@@ -32,6 +34,7 @@ const box = (left, colour) => document.body.insertAdjacentHTML(
 setTimeout(box, 3600, "0", "#c00"); setTimeout(box, 3900, "50%", "#00c");
 </script>"""
 _PAGES = {
+    **CONTRACT_PAGES,
     "/static": _PAGE.format(style="body{background:#246;color:#fff;font:40px sans-serif}", body="<p>A static page"),
     "/pixels": _PAGE.format(style="", body=_PIXELS),
     "/calm": _PAGE.format(style="body{background:#080}", body=_CALM),
@@ -43,6 +46,7 @@ _PAGES = {
         "Object.assign(document.createElement('a'), {href: '/static', target: '_blank'}).click()</script>",
     ),
     "/closing": _PAGE.format(style="", body="<script>setTimeout(() => window.close(), 1500)</script>"),
+    "/busy": _PAGE.format(style="body{background:#080}", body="<script>setTimeout(() => {for (;;);}, 500)</script>"),
 }
 
 
