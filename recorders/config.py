@@ -212,7 +212,27 @@ class WebConfig(_Section):
     allowed_hosts: tuple[str, ...] = Field(
         ("*",), description="Host patterns that a page's URL may name; others are refused with a 400."
     )
-    sandbox: bool = Field(False, description="Chromium's own sandbox; needs a non-root user and user namespaces.")
+    sandbox: bool = Field(
+        True, description="Chromium's own sandbox; needs user namespaces. Off only for pages that you trust."
+    )
+    uids: tuple[int, int] | None = Field(
+        (60600, 61099),
+        description="Where the service is root: first and last user id for browsers, one for each; no accounts needed. "
+        "With null browsers are root, and the sandbox has to be off.",
+    )
+    memory_mb: int = Field(
+        2500, ge=500, description="Memory of one recording's browser, MiB; the page that takes more is ended."
+    )
+    max_threads: int = Field(
+        1000, ge=300, description="Threads of one recording's browser in all its processes; where the service is root."
+    )
+
+    @field_validator("uids")
+    @classmethod
+    def _uids(cls, uids: tuple[int, int] | None) -> tuple[int, int] | None:
+        if uids is not None and not 1000 <= uids[0] <= uids[1] < 2**31:
+            raise ValueError("must be the first and the last user id, from 1000")
+        return uids
 
 
 class RecorderConfig(_Section):

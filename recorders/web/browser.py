@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from recorders.config import WebConfig
 from recorders.errors import Lost, RecorderError
 from recorders.spec import VideoSpec
+from recorders.web.cage import LAUNCHER, Cage, open_to_all
 from recorders.web.profile import Profile
 
 if TYPE_CHECKING:
@@ -89,13 +90,13 @@ for (const [name, answer] of [["alert"], ["confirm", false], ["prompt", null], [
 _DROPPED = ("--disable-popup-blocking", "--mute-audio", "--headless", "--headless=old", "--enable-unsafe-swiftshader")
 
 
-def find_chromium(config: WebConfig, playwrights_own: str) -> str:
-    """Path of the browser to use. Raises `RecorderError` when there is none."""
+def find_chromium(config: WebConfig, playwrights_own: str, for_all: bool = False) -> str:
+    """Path of the browser to use, `for_all` users to run. Raises `RecorderError` when there is none."""
     if config.chromium_path is not None:
         if shutil.which(config.chromium_path) is None:
             raise RecorderError(f"The browser of setting web.chromium_path, {config.chromium_path}, does not exist.")
         return config.chromium_path
-    if Path(playwrights_own).is_file():
+    if Path(playwrights_own).is_file() and not (for_all and not open_to_all(playwrights_own)):
         return playwrights_own
     found = next(filter(None, map(shutil.which, _ON_PATH)), None)
     if found is None:
@@ -113,6 +114,7 @@ class Browser:
         self._video = video
         self._web_gl = web_gl
         self._playwright: Playwright | None = None
+        self._cage: Cage | None = None
         self._profile: Profile | None = None
         self._context: BrowserContext | None = None
         self.title = f"under record {secrets.token_hex(8)}"
@@ -126,16 +128,18 @@ class Browser:
         os.environ.setdefault("NODE_OPTIONS", _DRIVER_OPTIONS)
         self._playwright = await async_playwright().start()
         self.driver_up.set()
-        path = find_chromium(self._config, self._playwright.chromium.executable_path)
+        self._cage = cage = await asyncio.to_thread(Cage, self._config)
+        path = find_chromium(self._config, self._playwright.chromium.executable_path, cage.uid is not None)
         width, height = self._video.width, self._video.height
-        self._profile = Profile(energy_saver=self._video.frame_rate <= _SAVED_RATE)
+        self._profile = profile = Profile(energy_saver=self._video.frame_rate <= _SAVED_RATE, uid=cage.uid)
         try:
             self._context = await self._playwright.chromium.launch_persistent_context(
-                self._profile.folder,
+                profile.data,
                 viewport={"width": width, "height": height},
                 device_scale_factor=1,
                 accept_downloads=False,
-                executable_path=path,
+                executable_path=LAUNCHER,
+                env=dict(cage.environment(path, profile.home, profile.pid_file)),
                 headless=True,
                 chromium_sandbox=self._config.sandbox,
                 ignore_default_args=list(_DROPPED),
@@ -151,8 +155,9 @@ class Browser:
                 handle_sighup=False,
             )
         except Error as error:
-            root = " (as root the sandbox must be off)" if self._config.sandbox and os.geteuid() == 0 else ""
-            raise Lost(f"The browser {path} did not start{root}: {_first_line(error)}.") from error
+            if (why := cage.why(error.message)) is not None:
+                raise RecorderError(why) from error
+            raise Lost(f"The browser {path} did not start: {_first_line(error)}.") from error
         self._context.on("close", lambda _: self._lose("The browser was closed or crashed."))
 
     async def subject(self) -> Page:
@@ -184,14 +189,19 @@ class Browser:
             async with asyncio.timeout(_CLOSE_TIMEOUT_S):
                 if self._playwright is not None:
                     await self._playwright.stop()
-        if self._profile is not None:
-            await asyncio.to_thread(self._profile.delete)
+        await asyncio.to_thread(self._clear_away)
 
     @property
     def _running(self) -> BrowserContext:
         if self._context is None:
             raise Lost("The browser is not running.")
         return self._context
+
+    def _clear_away(self) -> None:
+        if self._cage is not None:
+            self._cage.release()
+        if self._profile is not None:
+            self._profile.delete()
 
     def _lose_later(self, sentence: str) -> None:
         asyncio.get_running_loop().call_later(_PAGES_FIRST_S, self._lose, sentence)

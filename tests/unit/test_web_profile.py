@@ -24,8 +24,8 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_profile_is_deleted() -> None:
     saving, plain = Profile(energy_saver=True), Profile(energy_saver=False)
-    assert "battery_saver_mode" in (saving.folder / "Local State").read_text()
-    assert not (plain.folder / "Local State").exists()
+    assert "battery_saver_mode" in (saving.data / "Local State").read_text()
+    assert not (plain.data / "Local State").exists()
     saving.delete()
     assert not saving.folder.exists()
     assert plain.folder.exists()
