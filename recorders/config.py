@@ -224,7 +224,10 @@ class WebConfig(_Section):
         2500, ge=500, description="Memory of one recording's browser, MiB; the page that takes more is ended."
     )
     max_threads: int = Field(
-        1000, ge=300, description="Threads of one recording's browser in all its processes; where the service is root."
+        1500, ge=300, description="Threads of one recording's browser; the page that starts more is ended."
+    )
+    disk_mb: int = Field(
+        1000, ge=100, description="What one recording's browser keeps on disk, MiB; the page that keeps more is ended."
     )
 
     @field_validator("uids")

@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING
 from recorders.config import WebConfig
 from recorders.errors import Lost, RecorderError
 from recorders.spec import VideoSpec
+from recorders.web import refusals
 from recorders.web.cage import LAUNCHER, Cage, open_to_all
+from recorders.web.hunger import Hunger
 from recorders.web.profile import Profile
 
 if TYPE_CHECKING:
@@ -60,12 +62,10 @@ _DISABLED_FEATURES = (
 _FLAGS = (
     "--headless=new",  # the old headless, and the headless shell, refuse getDisplayMedia
     "--autoplay-policy=no-user-gesture-required",
-    "--block-new-web-contents",  # no pop-ups
     "--disable-audio-output",  # the page plays to nowhere, at 48 kHz: no sound card and no sound server is asked
     "--disable-background-timer-throttling",
     "--disable-backgrounding-occluded-windows",
     "--disable-renderer-backgrounding",
-    "--disable-notifications",
     "--hide-scrollbars",
     f"--disable-features={','.join(_DISABLED_FEATURES)}",
 )
@@ -80,12 +80,6 @@ _BLANK = """title => {
     paint();
     setInterval(paint, 50);
 }"""
-# Nobody is there to answer; and while a dialog is up, or playwright looks at a pop-up before it is refused, Chromium
-# dims the page, in what is captured, too.
-_NO_DIALOGS = """
-for (const [name, answer] of [["alert"], ["confirm", false], ["prompt", null], ["print"], ["open", null]])
-    window[name] = () => answer;
-"""
 # Of playwright's own arguments, those that do not fit.
 _DROPPED = ("--disable-popup-blocking", "--mute-audio", "--headless", "--headless=old", "--enable-unsafe-swiftshader")
 
@@ -116,6 +110,8 @@ class Browser:
         self._playwright: Playwright | None = None
         self._cage: Cage | None = None
         self._profile: Profile | None = None
+        self._hunger: Hunger | None = None
+        self._watching: asyncio.Task[None] | None = None
         self._context: BrowserContext | None = None
         self.title = f"under record {secrets.token_hex(8)}"
         self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -134,7 +130,7 @@ class Browser:
         self._profile = profile = Profile(energy_saver=self._video.frame_rate <= _SAVED_RATE, uid=cage.uid)
         try:
             self._context = await self._playwright.chromium.launch_persistent_context(
-                profile.data,
+                profile.folder,
                 viewport={"width": width, "height": height},
                 device_scale_factor=1,
                 accept_downloads=False,
@@ -145,6 +141,7 @@ class Browser:
                 ignore_default_args=list(_DROPPED),
                 args=[
                     *_FLAGS,
+                    *refusals.FLAGS,
                     *(_WEB_GL if self._web_gl else _NO_WEB_GL),
                     f"--auto-select-tab-capture-source-by-title={self.title}",
                     f"--window-size={width},{height}",
@@ -158,15 +155,17 @@ class Browser:
             if (why := cage.why(error.message)) is not None:
                 raise RecorderError(why) from error
             raise Lost(f"The browser {path} did not start: {_first_line(error)}.") from error
+        self._hunger = Hunger(self._config, profile, self._lose)
+        self._watching = asyncio.create_task(self._hunger.watch())
         self._context.on("close", lambda _: self._lose("The browser was closed or crashed."))
 
     async def subject(self) -> Page:
         """The tab to record: without a page, green, with a title of our own by which the capture finds it."""
         context = self._running
         page = context.pages[0] if context.pages else await context.new_page()
-        page.on("crash", lambda _: self._lose("The page crashed in the browser."))
+        page.on("crash", lambda _: self._lose(self._why_crashed))
         page.on("close", lambda _: self._lose_later("The page closed itself."))
-        await asyncio.gather(page.add_init_script(_NO_DIALOGS), page.evaluate(_BLANK, self.title))
+        await asyncio.gather(page.add_init_script(refusals.NO_DIALOGS), page.evaluate(_BLANK, self.title))
         return page
 
     async def recorder(self, address: str) -> Page:
@@ -180,6 +179,8 @@ class Browser:
 
     async def close(self) -> None:
         """End it, within a bound."""
+        if self._watching is not None:
+            self._watching.cancel()
         self.lost.cancel() if not self.lost.done() else self.lost.exception()
         with contextlib.suppress(Exception):
             async with asyncio.timeout(_CLOSE_TIMEOUT_S):
@@ -190,6 +191,10 @@ class Browser:
                 if self._playwright is not None:
                     await self._playwright.stop()
         await asyncio.to_thread(self._clear_away)
+
+    @property
+    def _why_crashed(self) -> str:
+        return (self._hunger and self._hunger.ended) or "The page crashed in the browser."
 
     @property
     def _running(self) -> BrowserContext:

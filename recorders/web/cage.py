@@ -20,8 +20,10 @@ _LOG = logging.getLogger(__name__)
 LAUNCHER = Path(__file__).with_name("launch.sh")
 # Everything else of the service's environment may hold secrets.
 _KEPT = ("PATH", "LANG", "LANGUAGE", "LC_ALL", "LC_CTYPE", "TZ", "FONTCONFIG_FILE", "FONTCONFIG_PATH")
-# What one process may take beyond the whole browser's memory, as address space that is not touched counts here.
-_UNTOUCHED_MB = 1024
+# What one process may have beyond the whole browser's memory: address space that it does not touch counts, too.
+_UNTOUCHED_MB = 2048
+# How much more threads there may be for a moment, before those who watch them have looked.
+_BETWEEN_LOOKS = 2
 _NO_NAMESPACES = (
     "Chromium's sandbox cannot work here, because this system gives ordinary users no user namespaces: allow them "
     '(README, "Pages in containers"), or set web.sandbox to false and record only pages that you trust.'
@@ -78,7 +80,7 @@ class Cage:
         data = (self._config.memory_mb + _UNTOUCHED_MB) * 1024 * 1024
         limits = ["--core=0", f"--data={data}"]
         if self._uid is not None:  # another user's own processes would count as well
-            limits.append(f"--nproc={self._config.max_threads}")
+            limits.append(f"--nproc={_BETWEEN_LOOKS * self._config.max_threads}")
         return (_program("prlimit"), *limits, "--")
 
     def _rights(self) -> tuple[str, ...]:

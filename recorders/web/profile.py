@@ -10,6 +10,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from recorders.web.refusals import LOCAL_STATE, PREFERENCES
+
 _PREFIX = "egress-ray-browser-"
 _LOCK = "in-use"
 # Chromium's energy saver, always on: pages are painted, and their animation frames run, at 30 Hz, not 60.
@@ -19,34 +21,35 @@ _ENERGY_SAVER = {"performance_tuning": {"battery_saver_mode": {"state": 3}}}
 class Profile:
     """A folder for one browser of user `uid`. It is in use while its lock is held, which ends with this process.
 
-    `home` is the browser's, `data` the profile in it. What is beside `home` is out of the browser's reach: where it
-    is another user, it may pass through `folder`, no more.
+    `home` is the browser's, `folder` the profile in it. What is beside `home` is out of the browser's reach: where
+    it is another user, it may pass through there, no more.
     """
 
     def __init__(self, energy_saver: bool, uid: int | None = None) -> None:
         _sweep()
-        self.folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
-        self._lock = os.open(self.folder / _LOCK, os.O_CREAT | os.O_RDWR, 0o600)
+        self._outer = Path(tempfile.mkdtemp(prefix=_PREFIX))
+        self._lock = os.open(self._outer / _LOCK, os.O_CREAT | os.O_RDWR, 0o600)
         fcntl.flock(self._lock, fcntl.LOCK_EX)
-        self.home = self.folder / "home"
-        self.data = self.home / "profile"
-        self.pid_file = self.folder / "pid"
-        for folder in (self.home, self.data):
+        self.home = self._outer / "home"
+        self.folder = self.home / "profile"
+        self.pid_file = self._outer / "pid"
+        for folder in (self.home, self.folder):
             folder.mkdir(mode=0o700)
-        if energy_saver:
-            _write(self.data / "Local State", _ENERGY_SAVER)
+        _write(self.folder / "Local State", LOCAL_STATE | (_ENERGY_SAVER if energy_saver else {}))
+        _write(self.folder / "Default" / "Preferences", PREFERENCES)
         if uid is not None:
-            self.folder.chmod(0o711)
+            self._outer.chmod(0o711)
             for path in (*self.home.rglob("*"), self.home):
                 os.chown(path, uid, uid)
 
     def delete(self) -> None:
         """Delete the folder; the browser must have ended."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        shutil.rmtree(self._outer, ignore_errors=True)
         os.close(self._lock)
 
 
 def _write(path: Path, settings: dict[str, Any]) -> None:
+    path.parent.mkdir(mode=0o700, exist_ok=True)
     path.write_text(json.dumps(settings))
 
 
