@@ -33,6 +33,12 @@ const box = (left, colour) => document.body.insertAdjacentHTML(
   "beforeend", `<div style="position:absolute;top:0;left:${left};width:50%;height:100%;background:${colour}"></div>`);
 setTimeout(box, 3600, "0", "#c00"); setTimeout(box, 3900, "50%", "#00c");
 </script>"""
+# Takes memory without end, half a second after it is there.
+_HOG = """<script>
+const kept = [];
+const take = () => { kept.push(new Uint8Array(32 << 20).fill(1)); setTimeout(take, 20); };
+setTimeout(take, 500);
+</script>"""
 _PAGES = {
     **CONTRACT_PAGES,
     "/static": _PAGE.format(style="body{background:#246;color:#fff;font:40px sans-serif}", body="<p>A static page"),
@@ -40,6 +46,7 @@ _PAGES = {
     "/calm": _PAGE.format(style="body{background:#080}", body=_CALM),
     "/webgl": _PAGE.format(style="", body=_WEB_GL),
     "/hanging": _PAGE.format(style="body{background:#080}", body="<img src=/never>"),
+    "/hog": _PAGE.format(style="body{background:#080}", body=_HOG),
     "/rude": _PAGE.format(
         style="body{background:#080}",
         body="<script>open('/static'); alert('stop'); onbeforeunload = () => 'stay'; document.title = 'mine'; "
