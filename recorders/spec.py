@@ -78,10 +78,12 @@ class ChannelSpec:
 
 @dataclass(frozen=True, slots=True)
 class PageSpec:
-    """A web page, recorded as a browser shows it."""
+    """A web page, recorded as a browser shows it. It is laid out on the picture's size divided by `scale`, and has so
+    many of the picture's pixels to each of its own."""
 
     url: str
     web_gl: bool = False
+    scale: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)

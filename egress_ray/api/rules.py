@@ -71,15 +71,25 @@ def _page(payload: RecordPayload, allowed_hosts: tuple[str, ...]) -> Iterator[tu
     for field in (*_CHANNEL_FIELDS, *_PICTURE_FIELDS):
         if getattr(payload, field) is not None:
             yield field, "does not go with layout freestyle"
+    yield from _scale(payload)
     if payload.mode == "individual":
         yield "mode", "must be composite when layout is freestyle"
+
+
+def _scale(payload: RecordPayload) -> Iterator[tuple[str, str]]:
+    """A page of whole pixels is wanted."""
+    video, scale = payload.video, payload.scale
+    if video is not None and scale is not None:
+        width, height = video.width / scale, video.height / scale
+        if not (width.is_integer() and height.is_integer()):
+            yield "scale", f"must divide {video.width}x{video.height} into whole pixels, not {width:.2f}x{height:.2f}"
 
 
 def _channel(payload: RecordPayload, backgrounds: Collection[str]) -> Iterator[tuple[str, str]]:
     for field in _CHANNEL_FIELDS:
         if getattr(payload, field) is None:
             yield field, f"is required when layout is {payload.layout}"
-    for field in ("url", "webGL"):
+    for field in ("url", "webGL", "scale"):
         if getattr(payload, field) is not None:
             yield field, "goes with layout freestyle only"
     if payload.mode == "individual" and payload.layout != "flat":

@@ -65,7 +65,8 @@ def in_bucket(url: str, bucket: str) -> str:
 
 
 def _page(task: Task) -> PageSpec:
-    return PageSpec(task.payload["url"], bool(task.payload.get("webGL")))
+    payload = task.payload
+    return PageSpec(payload["url"], bool(payload.get("webGL")), float(payload.get("scale") or 1))
 
 
 def _channel(task: Task, token: str, attempt: int) -> ChannelSpec:

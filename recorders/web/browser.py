@@ -12,11 +12,12 @@ import os
 import secrets
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from recorders.config import WebConfig
 from recorders.errors import Lost, RecorderError
-from recorders.spec import VideoSpec
+from recorders.spec import PageSpec, VideoSpec
+from recorders.web import driver
 from recorders.web.profile import Profile
 
 if TYPE_CHECKING:
@@ -24,16 +25,16 @@ if TYPE_CHECKING:
 
 _ON_PATH = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
 _CLOSE_TIMEOUT_S = 3.0
-# Playwright's driver lives for a few small messages: without room for garbage it takes a fifth less memory.
-_DRIVER_OPTIONS = "--max-semi-space-size=1"
 # When a browser dies, playwright tells of the end of its pages before it tells of its own.
 _PAGES_FIRST_S = 0.3
 # Up to this many pictures a second, the energy saver's 30 are all that is needed.
 _SAVED_RATE = 30
 
 # Chromium's own interface is never seen: the parts that are pages of their own cost a process each and a second
-# of CPU at the start. The others are playwright's, for the last list of features given is the one that counts.
+# of CPU at the start. Sound is mixed in the browser's own process: a process for it takes 21 MB. The others are
+# playwright's, for the last list of features given is the one that counts.
 _DISABLED_FEATURES = (
+    "AudioServiceOutOfProcess",
     "InitialWebUI",
     "PreloadTopChromeWebUI",
     "SpareRendererForSitePerProcess",
@@ -56,6 +57,8 @@ _DISABLED_FEATURES = (
     "PreconnectToSearch",
     "ThirdPartyStoragePartitioning",
 )
+# A process of its own for the network takes 17 MB, and is not in a sandbox on Linux either; the other is playwright's.
+_ENABLED_FEATURES = ("NetworkServiceInProcess2", "CDPScreenshotNewSurface")
 _FLAGS = (
     "--headless=new",  # the old headless, and the headless shell, refuse getDisplayMedia
     "--autoplay-policy=no-user-gesture-required",
@@ -67,6 +70,7 @@ _FLAGS = (
     "--disable-notifications",
     "--hide-scrollbars",
     f"--disable-features={','.join(_DISABLED_FEATURES)}",
+    f"--enable-features={','.join(_ENABLED_FEATURES)}",
 )
 _WEB_GL = ("--use-angle=swiftshader-webgl", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist")
 _NO_WEB_GL = ("--disable-gpu", "--disable-3d-apis")
@@ -105,13 +109,26 @@ def find_chromium(config: WebConfig, playwrights_own: str) -> str:
     return found
 
 
+class Needs(NamedTuple):
+    """What a browser has to be launched for. Anything else is set at use."""
+
+    web_gl: bool
+    scale: float
+    saving: bool  # painting no more often than 30 times a second
+
+
+def needs(page: PageSpec, video: VideoSpec) -> Needs:
+    """What a browser for this recording has to be launched for."""
+    return Needs(page.web_gl, page.scale, video.frame_rate <= _SAVED_RATE)
+
+
 class Browser:
     """A browser with two tabs: the page under record, and the recorder's own."""
 
-    def __init__(self, config: WebConfig, video: VideoSpec, web_gl: bool) -> None:
+    def __init__(self, config: WebConfig, video: VideoSpec, page: PageSpec) -> None:
         self._config = config
         self._video = video
-        self._web_gl = web_gl
+        self._needs = needs(page, video)
         self._playwright: Playwright | None = None
         self._profile: Profile | None = None
         self._context: BrowserContext | None = None
@@ -123,17 +140,17 @@ class Browser:
         """Start it. Raises `RecorderError`."""
         from playwright.async_api import Error, async_playwright
 
-        os.environ.setdefault("NODE_OPTIONS", _DRIVER_OPTIONS)
+        driver.prepare()
         self._playwright = await async_playwright().start()
         self.driver_up.set()
         path = find_chromium(self._config, self._playwright.chromium.executable_path)
-        width, height = self._video.width, self._video.height
-        self._profile = Profile(energy_saver=self._video.frame_rate <= _SAVED_RATE)
+        width, height = self._layout(self._video)
+        self._profile = Profile(energy_saver=self._needs.saving)
         try:
             self._context = await self._playwright.chromium.launch_persistent_context(
                 self._profile.folder,
                 viewport={"width": width, "height": height},
-                device_scale_factor=1,
+                device_scale_factor=self._needs.scale,
                 accept_downloads=False,
                 executable_path=path,
                 headless=True,
@@ -141,9 +158,11 @@ class Browser:
                 ignore_default_args=list(_DROPPED),
                 args=[
                     *_FLAGS,
-                    *(_WEB_GL if self._web_gl else _NO_WEB_GL),
+                    *(_WEB_GL if self._needs.web_gl else _NO_WEB_GL),
                     f"--auto-select-tab-capture-source-by-title={self.title}",
                     f"--window-size={width},{height}",
+                    # What playwright alone makes of a scale is not in what is captured.
+                    f"--force-device-scale-factor={self._needs.scale:g}",
                 ],
                 timeout=self._config.launch_timeout_s * 1000,
                 handle_sigint=False,
@@ -154,6 +173,14 @@ class Browser:
             root = " (as root the sandbox must be off)" if self._config.sandbox and os.geteuid() == 0 else ""
             raise Lost(f"The browser {path} did not start{root}: {_first_line(error)}.") from error
         self._context.on("close", lambda _: self._lose("The browser was closed or crashed."))
+
+    async def suit(self, video: VideoSpec) -> None:
+        """Have pictures of this size, whatever it was launched for; the needs must be the same."""
+        context = self._running
+        width, height = self._layout(video)
+        if (width, height) != self._layout(self._video):
+            await context.pages[0].set_viewport_size({"width": width, "height": height})
+        self._video = video
 
     async def subject(self) -> Page:
         """The tab to record: without a page, green, with a title of our own by which the capture finds it."""
@@ -186,6 +213,10 @@ class Browser:
                     await self._playwright.stop()
         if self._profile is not None:
             await asyncio.to_thread(self._profile.delete)
+
+    def _layout(self, video: VideoSpec) -> tuple[int, int]:
+        """Pixels of the page, as wide and as high as pictures of this size show."""
+        return round(video.width / self._needs.scale), round(video.height / self._needs.scale)
 
     @property
     def _running(self) -> BrowserContext:

@@ -26,13 +26,22 @@ from recorders.web.sink import Sink
 
 if TYPE_CHECKING:
     from recorders.web.output import Output
+    from recorders.web.station import Station
 
 
 class WebRecorder:
-    """One attempt at recording `spec.subject`, a page. Raises `InvalidSpec` for any other subject."""
+    """One attempt at recording `spec.subject`, a page. Raises `InvalidSpec` for any other subject.
+
+    `station` is one that is open already (`warm.py`), and suits `spec`.
+    """
 
     def __init__(
-        self, spec: RecordingSpec, config: RecorderConfig, lease: Lease | None = None, window: Window | None = None
+        self,
+        spec: RecordingSpec,
+        config: RecorderConfig,
+        lease: Lease | None = None,
+        window: Window | None = None,
+        station: Station | None = None,
     ) -> None:
         if not isinstance(spec.subject, PageSpec):
             raise InvalidSpec("The web recorder records pages; a channel needs the native recorder.")
@@ -41,6 +50,7 @@ class WebRecorder:
         self._config = config
         self._lease = lease or Lease()
         self._window = window or Window()
+        self._station = station
         self._video, self._audio = wanted(spec)
         self._phase: Phase = "starting"
         self._stopped = False
@@ -59,7 +69,7 @@ class WebRecorder:
         stopped = asyncio.create_task(self._stop.wait())
         sink = Sink(self._keep_counters)
         video = self._video or VideoSpec()
-        session = Session(self._subject, self._config.web, video, self._options(), sink)
+        session = Session(self._subject, self._config.web, video, self._options(), sink, self._station)
         started = asyncio.create_task(self._start(session, sink))
         try:
             await first(started, stopped)

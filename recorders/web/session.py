@@ -14,11 +14,11 @@ from typing import Any, TypeVar
 from recorders.config import WebConfig
 from recorders.errors import Lost, RecorderError
 from recorders.spec import PageSpec, VideoSpec
-from recorders.web.browser import Browser
 from recorders.web.codecs import codec_name
 from recorders.web.colour import Matrix
-from recorders.web.link import Link, Receiver
+from recorders.web.link import Receiver
 from recorders.web.page import Loaded, load
+from recorders.web.station import Station
 
 T = TypeVar("T")
 
@@ -42,15 +42,25 @@ class Beginning:
 
 
 class Session:
-    """A browser that captures `subject` for `receiver`; used once. `options` is for `start` in capture.js."""
+    """A browser that captures `subject` for `receiver`; used once. `options` is for `start` in capture.js; `station` is
+    one that is open already (`warm.py`)."""
 
     def __init__(
-        self, subject: PageSpec, config: WebConfig, video: VideoSpec, options: dict[str, Any], receiver: Receiver
+        self,
+        subject: PageSpec,
+        config: WebConfig,
+        video: VideoSpec,
+        options: dict[str, Any],
+        receiver: Receiver,
+        station: Station | None = None,
     ) -> None:
         self._subject = subject
         self._config = config
         self._options = options
-        self._link, self._browser = Link(receiver), Browser(config, video, subject.web_gl)
+        self._video = video
+        self._receiver = receiver
+        self._station = station or Station(config, subject, video)
+        self._link, self._browser = self._station.link, self._station.browser
 
     @property
     def driver_up(self) -> asyncio.Event:
@@ -60,20 +70,21 @@ class Session:
     @property
     def lost(self) -> tuple[asyncio.Future[None], ...]:
         """Each holds an error once the browser, its page or the connection to it is gone."""
-        return self._browser.lost, self._link.broken
+        return self._station.lost
 
     async def start(self, prepared: asyncio.Future[Any]) -> Beginning:
         """From nothing to the first picture in the browser's encoder, once `prepared` is done, too.
 
         Raises `RecorderError`.
         """
-        link, browser = self._link, self._browser
+        link, browser, station = self._link, self._browser, self._station
         loaded: asyncio.Task[Loaded] | None = None
         try:
             try:
                 async with asyncio.timeout(self._config.launch_timeout_s):
-                    _, address = await asyncio.gather(browser.launch(), link.open())
-                    subject, own = await asyncio.gather(browser.subject(), browser.recorder(address))
+                    await station.open()
+                    tabs = station.subject(self._video, self._receiver), station.own_page()
+                    subject, own = await asyncio.gather(*tabs)
                     await own.evaluate("options => { start(options) }", self._options)
                     await _unless(browser.lost, link.expect("selected"))
                     loaded = asyncio.create_task(load(subject, self._subject.url, self._config.load_timeout_s))
@@ -124,7 +135,7 @@ class Session:
 
     async def close(self) -> None:
         """End the browser, within a bound."""
-        await asyncio.gather(self._link.close(), self._browser.close())
+        await self._station.close()
 
 
 async def first(*futures: asyncio.Future[Any], timeout: float | None = None) -> None:

@@ -27,9 +27,11 @@ from recorders.config import LogConfig, RecorderConfig, WebConfig
 from recorders.errors import Lost, RecorderError, Refused, Unreachable
 from recorders.log.finish import finish
 from recorders.progress import Progress
+from recorders.recorder import EndReason
 from recorders.spec import Format, PageSpec, RecordingSpec, VideoSpec
 from recorders.web.browser import Browser
 from recorders.web.recorder import WebRecorder
+from recorders.web.warm import fits, open_station
 from tests.e2e.web_pages import serve_pages
 from tests.oracle.analyse import analyse
 from tests.oracle.page import serve_page
@@ -88,6 +90,15 @@ def record(
     return progress
 
 
+class _Ready(WebRecorder):
+    """Records with a browser that was open before there was anything to record."""
+
+    async def run(self) -> EndReason:
+        assert fits(self._spec)
+        self._station = await open_station(self._config.web)
+        return await super().run()
+
+
 def pictures(path: Path) -> list[Picture]:
     """All pictures, as RGB by the matrix that they are marked with."""
     found: list[Picture] = []
@@ -131,7 +142,7 @@ class _HeldUp(Browser):
 
 
 def test_no_sound_is_lost_while_the_capture_is_held_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("recorders.web.session.Browser", _HeldUp)
+    monkeypatch.setattr("recorders.web.station.Browser", _HeldUp)
     with serve_page() as url:
         progress = record(spec(tmp_path, url, "320x180"), 6)
     user = analyse(tmp_path / "recording.m3u8", users=["user1"]).users["user1"]
@@ -185,9 +196,13 @@ def _halves(picture: Picture) -> tuple[Picture, Picture]:
     return picture[180, 160], picture[180, 480]
 
 
-@pytest.mark.parametrize("size", ["640x360", "360x640"])
-def test_every_pixel_is_where_the_page_put_it(tmp_path: Path, pages: str, size: str) -> None:
-    record(spec(tmp_path, f"{pages}/pixels", size), 1.2)
+@pytest.mark.parametrize(
+    ("size", "scale", "ready"),
+    [("640x360", 1, False), ("360x640", 1, False), ("960x540", 1.5, False), ("1600x900", 1, True)],
+)
+def test_every_pixel_is_where_the_page_put_it(tmp_path: Path, pages: str, size: str, scale: float, ready: bool) -> None:
+    given = replace(spec(tmp_path, "", size), subject=PageSpec(f"{pages}/pixels", scale=scale))
+    record(given, 1.2, kind=_Ready if ready else WebRecorder)
     luma = pictures(tmp_path / "recording.m3u8")[-1].mean(axis=2)
     width, height = map(int, size.split("x"))
     assert luma.shape == (height, width)

@@ -9,11 +9,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 _PAGE = "<!doctype html><meta charset=utf-8><style>html,body{{margin:0;overflow:auto}}{style}</style><body>{body}"
 
-# A frame of one white pixel at the very edge, then black, then stripes of two pixels from x = 20 and y = 20.
-_PIXELS = """<canvas id=c style="display:block"></canvas>
+# A frame of one white pixel of the screen at the very edge, then black, then stripes of two from x = 20 and y = 20.
+_PIXELS = """<canvas id=c style="display:block;width:100vw;height:100vh"></canvas>
 <div style="position:absolute;top:0;height:3000px;width:1px"></div>
 <script>
-const c = document.getElementById("c"); c.width = innerWidth; c.height = innerHeight;
+const c = document.getElementById("c");
+c.width = innerWidth * devicePixelRatio; c.height = innerHeight * devicePixelRatio;
 const x = c.getContext("2d"); x.fillStyle = "#fff"; x.fillRect(0, 0, c.width, c.height);
 x.fillStyle = "#000"; x.fillRect(1, 1, c.width - 2, c.height - 2); x.fillStyle = "#fff";
 for (let i = 20; i + 2 <= c.width - 20; i += 4) x.fillRect(i, 20, 2, 80);
