@@ -37,7 +37,7 @@ def one_idle(service: Service, *but: psutil.Process) -> psutil.Process:
     return found[0]
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 def test_a_browser_that_is_ready_is_used_once_and_replaced(warm: Service) -> None:
     app = warm.app("warm")
     first = one_idle(warm)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -132,6 +133,18 @@ def test_sound_and_picture_stay_together_for_a_minute(tmp_path: Path) -> None:
     assert not report.black, "the page must not start black"
 
 
+@pytest.mark.parametrize("rate", [24, 25, 60])
+def test_frames_are_exact_and_in_sync_at_other_rates(tmp_path: Path, rate: int) -> None:
+    given = spec(tmp_path, "", "320x180")
+    with serve_page() as url:
+        progress = record(replace(given, subject=PageSpec(url), video=VideoSpec(320, 180, rate, 300)), 4)
+    report = analyse(tmp_path / "recording.m3u8", users=["user1"], frame_rate=rate)
+    assert report.frame_rate == pytest.approx(rate)
+    assert report.frames == report.frames_expected == progress.counters["frames"] >= 4 * rate
+    assert len(report.users["user1"].offsets) >= 3
+    assert report.users["user1"].offset_p95 <= 60, str(report)
+
+
 class _HeldUp(Browser):
     """Its recorder's page does nothing else for 0.4 s now and then, as on a machine that is busy."""
 
@@ -214,6 +227,26 @@ def test_every_pixel_is_where_the_page_put_it(tmp_path: Path, pages: str, size: 
         stripes = stripes[: len(stripes) // 4 * 4].reshape(-1, 4)
         assert stripes[:, :2].min() > 170, "not scaled: stripes of two pixels keep their contrast"
         assert stripes[:, 2:].max() < 85
+
+
+@pytest.mark.skipif(shutil.which("fc-list") is None, reason="nothing tells which fonts there are")
+def test_letters_of_the_east_and_pictographs_are_no_boxes(tmp_path: Path, pages: str) -> None:
+    record(spec(tmp_path, f"{pages}/glyphs"), 1.2)
+    seen = pictures(tmp_path / "recording.m3u8")[-1].astype(np.int16)
+    *glyphs, box = (seen[100:190, 100 * i : 100 * i + 90] for i in range(5))
+    inks = [np.argwhere(glyph.min(axis=2) < 128) for glyph in glyphs]
+    assert all(len(ink) > 200 for ink in inks)
+    for i, glyph in enumerate(glyphs):
+        others = [box, *(each for n, each in enumerate(glyphs) if n != i)]
+        assert all(np.abs(glyph - other).mean() > 8 for other in others), f"glyph {i} is like another"
+    face = glyphs[-1]
+    assert (face.max(axis=2) - face.min(axis=2) > 100).mean() > 0.05, "in colour"
+
+
+def test_a_page_without_a_background_is_white(tmp_path: Path, pages: str) -> None:
+    record(spec(tmp_path, f"{pages}/bare"), 1.2)
+    for picture in (pictures(tmp_path / "recording.m3u8")[n] for n in (0, -1)):
+        assert picture.min() >= 250
 
 
 @pytest.mark.parametrize(("web_gl", "colour"), [(True, (0, 0xCC, 0)), (False, (0xCC, 0, 0))])

@@ -32,6 +32,11 @@ const box = (left, colour) => document.body.insertAdjacentHTML(
   "beforeend", `<div style="position:absolute;top:0;left:${left};width:50%;height:100%;background:${colour}"></div>`);
 setTimeout(box, 3600, "0", "#c00"); setTimeout(box, 3900, "50%", "#00c");
 </script>"""
+# Chinese, Japanese, Korean, a pictograph in colour, and what no font has, 100 pixels apart.
+_GLYPHS = "".join(
+    f'<div style="position:absolute;top:100px;left:{100 * i}px;width:100px">&#x{code:x};</div>'
+    for i, code in enumerate((0x6F22, 0x304B, 0xD55C, 0x1F984, 0x10FFFF))
+)
 _PAGES = {
     "/static": _PAGE.format(style="body{background:#246;color:#fff;font:40px sans-serif}", body="<p>A static page"),
     "/pixels": _PAGE.format(style="", body=_PIXELS),
@@ -43,6 +48,8 @@ _PAGES = {
         body="<script>open('/static'); alert('stop'); onbeforeunload = () => 'stay'; document.title = 'mine'; "
         "Object.assign(document.createElement('a'), {href: '/static', target: '_blank'}).click()</script>",
     ),
+    "/glyphs": _PAGE.format(style="body{background:#fff;font:80px/1 sans-serif}", body=_GLYPHS),
+    "/bare": "<!doctype html><title>bare</title>",
     "/closing": _PAGE.format(style="", body="<script>setTimeout(() => window.close(), 1500)</script>"),
 }
 
