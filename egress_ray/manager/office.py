@@ -66,6 +66,7 @@ class Office:
                 lifetime="detached",
                 num_cpus=needed.cpus,
                 memory=needed.memory,
+                resources=needed.resources,
                 max_restarts=0,
                 max_concurrency=100,
                 **(_elsewhere(avoid, needed.cpus) if avoid is not None else {"scheduling_strategy": _near(entry)}),

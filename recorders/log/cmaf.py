@@ -18,6 +18,7 @@ from av.video.codeccontext import VideoCodecContext
 from recorders.errors import RecorderError
 from recorders.log import files
 from recorders.log.boxes import Fragment, Fragmenter
+from recorders.log.index import Slate
 from recorders.log.journal import Heading, Journal, Kind, Packet
 from recorders.log.segment_log import SegmentLog
 from recorders.log.tracks import UNSPECIFIED, AudioTrack, VideoTrack
@@ -162,6 +163,7 @@ class CmafWriter:
         self._start = 0.0
         self._duration = 0.0
         self._ends: dict[Kind, int] = {}
+        self._slates: list[Slate] = []  # those that may reach into the part that is open
         self._closed = False
         self._refused = False
 
@@ -181,6 +183,14 @@ class CmafWriter:
             self._put(Packet("audio", sample, samples, True, data))
         else:
             self._look_for_end()
+
+    def slate(self, start: float, end: float, why: str) -> None:
+        """What comes next of this stretch (media seconds) is slate; for the manifest."""
+        before = self._slates[-1] if self._slates else None
+        if before is not None and before.why == why and before.end >= start - self._slack:
+            self._slates[-1] = Slate(before.start, end, why)
+        else:
+            self._slates.append(Slate(start, end, why))
 
     def _look_for_end(self) -> None:
         if self._window.over(self._seen.get("video"), self._seen.get("audio")):
@@ -233,6 +243,10 @@ class CmafWriter:
     def _append(self) -> None:
         if self._held:
             data, self._held = b"".join(self._held), []
-            self._log.append(data, start=self._start, duration=self._duration)
+            end = self._start + self._duration
+            within = (Slate(max(each.start, self._start), min(each.end, end), each.why) for each in self._slates)
+            slates = tuple(each for each in within if each.end - each.start > self._slack)
+            self._log.append(data, start=self._start, duration=self._duration, slates=slates)
+            self._slates = [each for each in self._slates if each.end > end]
             if self._journal is not None:
                 self._journal.cut(self._ends)

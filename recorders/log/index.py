@@ -9,6 +9,9 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 
+# Times of the same moment that were reckoned in two ways.
+_SAME_S = 0.001
+
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
@@ -23,8 +26,17 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
+class Slate:
+    """A stretch (media seconds since the epoch) in which there was nothing to record: its picture is the last one."""
+
+    start: float
+    end: float
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Part:
-    """A closed part. `start` and `duration` are media seconds since the epoch."""
+    """A closed part. `start` and `duration` are media seconds since the epoch; `slates` is what of it is slate."""
 
     attempt: int
     sequence: int
@@ -33,6 +45,7 @@ class Part:
     duration: float
     bytes: int
     sha256: str
+    slates: tuple[Slate, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +67,17 @@ class Index:
     def seconds(self) -> float:
         """Recorded media, gaps left out."""
         return sum(part.duration for part in self.parts)
+
+    @property
+    def slates(self) -> tuple[Slate, ...]:
+        """All slates, those that reach over the borders of parts in one piece."""
+        found: list[Slate] = []
+        for slate in (slate for part in self.parts for slate in part.slates):
+            if found and found[-1].why == slate.why and abs(slate.start - found[-1].end) <= _SAME_S:
+                found[-1] = Slate(found[-1].start, slate.end, slate.why)
+            else:
+                found.append(slate)
+        return tuple(found)
 
     def attempt_of(self, part: Part) -> Attempt:
         return next(entry for entry in self.attempts if entry.attempt == part.attempt)
@@ -108,7 +132,10 @@ def united(copies: Iterable[Index]) -> Index:
 def line(entry: Attempt | Part) -> bytes:
     """One entry as one line."""
     kind = "attempt" if isinstance(entry, Attempt) else "part"
-    return (json.dumps({"kind": kind, **asdict(entry)}, separators=(",", ":")) + "\n").encode()
+    plain = asdict(entry)
+    if not plain.get("slates", True):
+        del plain["slates"]
+    return (json.dumps({"kind": kind, **plain}, separators=(",", ":")) + "\n").encode()
 
 
 def entries(lines: Iterable[bytes]) -> Iterator[Attempt | Part]:
@@ -120,7 +147,8 @@ def entries(lines: Iterable[bytes]) -> Iterator[Attempt | Part]:
             if kind == "attempt":
                 yield Attempt(**entry)
             elif kind == "part":
-                yield Part(**entry)
+                slates = tuple(Slate(**slate) for slate in entry.pop("slates", ()))
+                yield Part(**entry, slates=slates)
         except (ValueError, TypeError, KeyError, AttributeError):
             continue
 

@@ -19,14 +19,17 @@ _GAP_S = 0.001
 
 
 def manifest(folder: Path, prefix: str, index: Index) -> str:
-    """Every file with bytes and SHA-256, every track, attempt and gap (media seconds since `epoch`), and how many
-    seconds were recorded, gaps left out; the same for the same log and files."""
+    """Every file with bytes and SHA-256, every track, attempt, gap and slate (media seconds since `epoch`), and how
+    many seconds were recorded, gaps left out; the same for the same log and files."""
     document: dict[str, Any] = {
         "epoch": date_time(index.epoch or 0.0),
         "media_seconds": round(index.seconds, 6),
         "tracks": _tracks(folder / index.attempt_of(index.parts[0]).init),
         "attempts": [_attempt(index, attempt.attempt) for attempt in index.attempts],
         "gaps": _gaps(index),
+        "slates": [
+            {"start": round(slate.start, 6), "end": round(slate.end, 6), "why": slate.why} for slate in index.slates
+        ],
         "files": [*_made(folder, prefix), *logged(index)],
     }
     return json.dumps(document, indent=2) + "\n"

@@ -14,7 +14,7 @@ from pathlib import Path
 from recorders.errors import Fenced, RecorderError, Unwritable
 from recorders.lease import Lease
 from recorders.log import files
-from recorders.log.index import Attempt, Index, Part, entries, line, parse
+from recorders.log.index import Attempt, Index, Part, Slate, entries, line, parse
 from recorders.log.playlist import assemble, segment, target_duration
 
 
@@ -133,10 +133,12 @@ class SegmentLog:
             first = epoch if self.epoch is None else self.epoch
             self._enter(Attempt(self.attempt, first, name, len(init), digest, part_seconds))
 
-    def append(self, data: bytes, *, start: float, duration: float, salvaged: bool = False) -> Part:
+    def append(
+        self, data: bytes, *, start: float, duration: float, salvaged: bool = False, slates: tuple[Slate, ...] = ()
+    ) -> Part:
         """Close a part (media seconds since the epoch); it is durable and in the live playlist on return.
 
-        `salvaged` tells that its recorder has not closed it itself.
+        `slates` is what of it is slate; `salvaged` tells that its recorder has not closed it itself.
         """
         self._refresh()
         if self._index.newest_attempt != self.attempt:
@@ -146,7 +148,7 @@ class SegmentLog:
         named = files.salvaged_name if salvaged else files.part_name
         name = named(self.prefix, self.attempt, self._sequence)
         digest = hashlib.sha256(data).hexdigest()
-        part = Part(self.attempt, self._sequence, name, start, duration, len(data), digest)
+        part = Part(self.attempt, self._sequence, name, start, duration, len(data), digest, slates)
         with _named_errors(name):
             files.write_durably(self.folder / name, data)
             self._enter(part)

@@ -11,6 +11,7 @@ import contextlib
 import os
 import secrets
 import shutil
+from collections.abc import Awaitable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -18,6 +19,7 @@ from recorders.config import WebConfig
 from recorders.errors import Lost, RecorderError
 from recorders.spec import PageSpec, VideoSpec
 from recorders.web import driver
+from recorders.web.processes import kill_browser
 from recorders.web.profile import Profile
 
 if TYPE_CHECKING:
@@ -136,8 +138,8 @@ class Browser:
         self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.driver_up = asyncio.Event()
 
-    async def launch(self) -> None:
-        """Start it. Raises `RecorderError`."""
+    async def launch(self, ways: Awaitable[list[str]]) -> None:
+        """Start it, with the arguments that tell it its `ways` to the network. Raises `RecorderError`."""
         from playwright.async_api import Error, async_playwright
 
         driver.prepare()
@@ -145,6 +147,7 @@ class Browser:
         self.driver_up.set()
         path = find_chromium(self._config, self._playwright.chromium.executable_path)
         width, height = self._layout(self._video)
+        ways_out = await ways
         self._profile = Profile(energy_saver=self._needs.saving)
         try:
             self._context = await self._playwright.chromium.launch_persistent_context(
@@ -159,6 +162,7 @@ class Browser:
                 args=[
                     *_FLAGS,
                     *(_WEB_GL if self._needs.web_gl else _NO_WEB_GL),
+                    *ways_out,
                     f"--auto-select-tab-capture-source-by-title={self.title}",
                     f"--window-size={width},{height}",
                     # What playwright alone makes of a scale is not in what is captured.
@@ -200,6 +204,11 @@ class Browser:
         await page.goto(address)
         return page
 
+    def kill(self) -> None:
+        """End all its processes at once; blocking, for some milliseconds."""
+        if self._profile is not None:
+            kill_browser(self._profile.folder)
+
     async def close(self) -> None:
         """End it, within a bound."""
         self.lost.cancel() if not self.lost.done() else self.lost.exception()
@@ -211,6 +220,7 @@ class Browser:
             async with asyncio.timeout(_CLOSE_TIMEOUT_S):
                 if self._playwright is not None:
                     await self._playwright.stop()
+        await asyncio.to_thread(self.kill)
         if self._profile is not None:
             await asyncio.to_thread(self._profile.delete)
 

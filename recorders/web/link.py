@@ -63,6 +63,7 @@ class Link:
         self._connection: ServerConnection | None = None
         self._server: Server | None = None
         self.heard = time.monotonic()  # when the browser last said anything
+        self.idle_seconds = 0.0  # how long the page has been of one colour and silent
         self.broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def open(self) -> str:
@@ -164,6 +165,7 @@ class Link:
             case "video" if self.receiver is not None:
                 self.receiver.description(base64.b64decode(message["description"]))
             case "status" if self.receiver is not None:
+                self.idle_seconds = float(message["idle"])
                 self.receiver.status(message["seconds"], message["counters"])
             case "ended":
                 # Why, somebody else may be about to tell: a browser that dies ends the capture first.

@@ -1,19 +1,16 @@
-"""What the browser sends, into the segment log: sound encoded, pictures as they come or transcoded.
+"""What one browser after the other sends, into the segment log: sound encoded, pictures as `pictures.py` makes them.
 
 Blocking; `Output` is used from one thread at a time.
 """
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, cast
 
-import av
 import numpy as np
-from av.video.codeccontext import VideoCodecContext
-from av.video.reformatter import Colorspace
 
 from recorders.config import RecorderConfig
-from recorders.encoder import AudioEncoder, EncodedPicture, VideoEncoder
+from recorders.encoder import AudioEncoder, EncodedPicture
 from recorders.errors import Lost
 from recorders.formats import codecs_of, wanted
 from recorders.log.cmaf import CmafWriter
@@ -21,137 +18,161 @@ from recorders.log.segment_log import SegmentLog
 from recorders.log.tracks import VideoTrack
 from recorders.log.window import Window
 from recorders.spec import AudioSpec, RecordingSpec, VideoSpec
-from recorders.web.colour import Matrix, avcc_marked, h273, vp9_marked
+from recorders.web.pictures import Passed, Pictures, Transcoded
+from recorders.web.slate import Slate
 from recorders.web.sound import Sound
+
+if TYPE_CHECKING:
+    from recorders.web.session import Beginning
 
 # Sound that has not come this long after its time is taken for silence.
 _SOUND_LATE_S = 1.0
 
 
-class Transcoder:
-    """Pictures of a codec that the log does not take, decoded and encoded again."""
-
-    def __init__(self, codec: str, encoder: VideoEncoder, matrix: Matrix) -> None:
-        self._colours = {"bt709": Colorspace.ITU709, "bt601": Colorspace.ITU601}[matrix]
-        self._decoder: VideoCodecContext = av.CodecContext.create(codec, "r")  # type: ignore[assignment]
-        self._decoder.thread_count = 1
-        self._encoder = encoder
-
-    def picture(self, n: int, data: bytes) -> list[EncodedPicture]:
-        packet = av.Packet(data)
-        packet.pts = n
-        out: list[EncodedPicture] = []
-        for picture in self._decoder.decode(packet):
-            picture.colorspace = self._colours
-            same = picture.reformat(
-                format="yuv420p", src_colorspace=self._colours, dst_colorspace=Colorspace.ITU709, threads=1
-            )
-            out += self._encoder.encode(same, n)
-        return out
-
-    def flush(self) -> list[EncodedPicture]:
-        return self._encoder.flush()
-
-
 class Output:
-    """One attempt's pictures and sound into its log.
+    """One attempt's pictures and sound into its log, on the clock of `begun`, the Unix time of its beginning.
 
-    `began` is the Unix time of the beginning, to which everything that comes counts; a later attempt's numbers
-    go on where the wall clock says. `codec` is what the browser encodes with (FFmpeg's name), None without pictures;
-    `matrix` is that of its pictures, whatever they are marked with.
+    Numbers of pictures are `_next` and `_first` since the recording's epoch; a later attempt's go on where the wall
+    clock says, and so do those of a later browser: what is missing before them is filled with the slate and silence.
     """
 
     def __init__(
-        self,
-        spec: RecordingSpec,
-        config: RecorderConfig,
-        log: SegmentLog,
-        window: Window,
-        began: float,
-        codec: str | None,
-        matrix: Matrix,
+        self, spec: RecordingSpec, config: RecorderConfig, log: SegmentLog, window: Window, begun: Beginning
     ) -> None:
-        self._matrix = matrix
         self._log = log
         self._window = window
-        self._part_seconds = config.log.part_seconds
+        self._config = config
         video, audio = wanted(spec)
         self._video, self._audio = video or VideoSpec(), audio or AudioSpec()
         self._rate = self._video.frame_rate
-        self._epoch = began if log.epoch is None else log.epoch
-        self._first = max(0, round((began - self._epoch) * self._rate))
-        self._first_sample = round(self._first * self._audio.sample_rate / self._rate)
+        self._key_every = max(1, round(config.log.part_seconds * self._rate))
+        self._epoch = begun.at if log.epoch is None else log.epoch
+        self._first = self._next = max(0, self._number(begun.at))
+        self._sounded = self._sample(self._first)  # the first sample that is not encoded yet
+        self._first_sample = self._sounded
         codecs = codecs_of(spec.format)
+        self._codec = begun.codec
         self._encoder = AudioEncoder(audio, codecs.audio) if audio else None
         self._sound = Sound(self._audio.sample_rate, self._audio.channels)
         self._pending: list[tuple[bytes, int, int]] = []  # sound that is ready before the writer is
         self._writer: CmafWriter | None = None
-        self._transcoder: Transcoder | None = None
-        self._pictures = 0
-        self._needs_description = False
-        self._vp9 = codec == "vp9"
-        if codec is None or video is None or codecs.video is None:
+        self._pictures: Pictures | None = None
+        self._closed = False
+        self._why = ""  # of the slate before the browser's next keyframe
+        self._slate: Slate | None = None
+        self._slate_from = 0
+        self.filled = 0
+        """How many pictures were of the slate."""
+        self.left_out = 0
+        """How many pictures of browsers came when the slate was there already."""
+        if begun.codec is None or video is None or codecs.video is None:
             self._open(None)
-        elif codec != codecs.video:
-            encoder = VideoEncoder(video, config.encoder, config.log.part_seconds, codecs.video)
-            self._transcoder = Transcoder(codec, encoder, matrix)
-            self._open(encoder.track)
-        elif codec == "h264":
-            self._needs_description = True
         else:
-            self._open(self._track(codec, b""))
+            passed = begun.codec == codecs.video
+            self._pictures = (
+                Passed(cast(Any, begun.codec), video, config, begun.matrix)
+                if passed
+                else Transcoded(begun.codec, codecs.video, video, config, begun.matrix)
+            )
+            if self._pictures.track is not None:
+                self._open(self._pictures.track)
+
+    def go_on(self, begun: Beginning, why: str) -> None:
+        """What comes from now on is another browser's, and is put in its place by the wall clock."""
+        if begun.codec != self._codec:
+            raise Lost(f"The browser that went on encodes {begun.codec} and not {self._codec}.")
+        first = self._number(begun.at)
+        if self._pictures is None:
+            self._fill(first, why)
+        self._silence(self._sample(first))
+        self._first, self._first_sample = first, self._sample(first)
+        self._sound = Sound(self._audio.sample_rate, self._audio.channels, max(0, self._sounded - self._first_sample))
+        self._why = why
+
+    def slate(self, until: float, why: str) -> None:
+        """There has been no browser up to this Unix time, and that is why."""
+        self._fill(self._number(until), why)
+        self._silence(self._sample(self._number(until) if self._pictures is None else self._next))
 
     def description(self, data: bytes) -> None:
         """The decoder's configuration of the pictures that follow."""
-        if self._needs_description:
-            self._needs_description = False
-            self._open(self._track("h264", avcc_marked(data, self._matrix)))
+        if self._pictures is not None:
+            self._pictures.described(data)
+            if self._writer is None and self._pictures.track is not None:
+                self._open(self._pictures.track)
 
     def picture(self, n: int, key: bool, data: bytes) -> None:
-        """Encoded picture number `n` since the beginning."""
-        if self._writer is None:
+        """Encoded picture number `n` since the browser's beginning."""
+        if self._writer is None or self._pictures is None:
             raise Lost("The browser encodes pictures without saying how.")
-        self._pictures = n + 1
-        if self._transcoder is not None:
-            self._put(self._transcoder.picture(self._first + n, data))
-        else:
-            self._writer.video(vp9_marked(data, self._matrix) if self._vp9 and key else data, self._first + n, key)
+        number = self._first + n
+        if self._why:
+            if not key or number < self._next:
+                self.left_out += 1
+                return
+            self._fill(number, self._why)
+            self._why, self._slate = "", None
+        self._put(self._pictures.add(number, key, data))
+        self._next = number + 1
 
     def sound(self, seconds: float, sample_rate: int, channels: int, planes: bytes) -> None:
-        """Planes of int16."""
+        """Planes of int16, `seconds` after the browser's beginning."""
         if self._encoder is None:
             return
         samples = np.frombuffer(planes, np.int16).reshape(channels, -1) * np.float32(1 / 32768)
         self._encode(self._sound.add(seconds, sample_rate, samples))
 
     def elapsed(self, seconds: float) -> None:
-        """So much time has passed since the beginning: sound that should be here by now is silence."""
+        """So much time has passed since the browser's beginning: sound that should be here by now is silence."""
         self._encode(self._sound.silence(round((seconds - _SOUND_LATE_S) * self._audio.sample_rate)))
 
     def close(self, seconds: float | None = None) -> None:
-        """Close the last part; sound ends with the last picture, or at `seconds` without pictures. Idempotent."""
-        if self._writer is None:
+        """Close the last part; sound ends with the last picture, or `seconds` after the browser's beginning without
+        pictures. Idempotent."""
+        if self._writer is None or self._closed:
             return
-        if self._transcoder is not None:
-            self._put(self._transcoder.flush())
-        length = self._pictures / self._rate if self._pictures else seconds
-        if length is not None:
-            self._encode(self._sound.silence(round(length * self._audio.sample_rate)))
+        self._closed = True
+        if self._pictures is not None:
+            self._put(self._pictures.flush())
+            self._silence(self._sample(self._next))
+        elif seconds is not None:
+            self._encode(self._sound.silence(round(seconds * self._audio.sample_rate)))
         if self._encoder is not None:
             self._mux(self._encoder.flush())
         self._writer.close()
-        self._writer = None
 
-    def _track(self, codec: Literal["h264", "vp9"], extradata: bytes) -> VideoTrack:
-        video = self._video
-        return VideoTrack(codec, video.width, video.height, video.frame_rate, extradata, h273(self._matrix))
+    def _number(self, unix: float) -> int:
+        return round((unix - self._epoch) * self._rate)
+
+    def _sample(self, picture: int) -> int:
+        return round(picture * self._audio.sample_rate / self._rate)
+
+    def _number_of(self, sample: int) -> int:
+        return round(sample * self._rate / self._audio.sample_rate)
+
+    def _fill(self, end: int, why: str) -> None:
+        """The slate up to a picture."""
+        begin = self._next if self._pictures is not None else self._number_of(self._sounded)
+        if self._writer is None or end <= begin:
+            return
+        if self._pictures is not None:
+            if self._slate is None:
+                self._slate, self._slate_from = self._pictures.slate(), begin
+            if self._slate is None:
+                return
+        self._writer.slate(begin / self._rate, end / self._rate, why)
+        if self._slate is not None:
+            for n in range(begin, end):
+                self._put([self._slate.again(n, (n - self._slate_from) % self._key_every == 0)])
+            self.filled += end - begin
+        self._next = end
 
     def _open(self, video: VideoTrack | None) -> None:
         self._writer = CmafWriter(
             self._log,
             video=video,
             audio=self._encoder.track if self._encoder else None,
-            part_seconds=self._part_seconds,
+            part_seconds=self._config.log.part_seconds,
             epoch=self._epoch,
             window=self._window,
         )
@@ -163,9 +184,14 @@ class Output:
         for data, n, key in pictures:
             self._writer.video(data, n, key)
 
+    def _silence(self, until: int) -> None:
+        """Up to a sample since the epoch."""
+        self._encode(self._sound.silence(until - self._first_sample))
+
     def _encode(self, samples: Any) -> None:
         if self._encoder is not None and len(samples):
-            self._mux(self._encoder.encode(samples, self._first_sample + self._sound.length - len(samples)))
+            self._mux(self._encoder.encode(samples, self._sounded))
+            self._sounded += len(samples)
 
     def _mux(self, packets: list[tuple[bytes, int, int]]) -> None:
         if self._writer is None:

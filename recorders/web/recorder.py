@@ -1,17 +1,17 @@
 """The web recorder: a page in a headless browser that captures and encodes its own tab, into the segment log.
 
-The attempt only: a browser's life is `session.py`, what it sends goes to `output.py`.
+The attempt only: a browser's life is `session.py`, one after another `succession.py`, what they send goes to
+`output.py`.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recorders.config import RecorderConfig
-from recorders.errors import InvalidSpec
+from recorders.errors import InvalidSpec, RecorderError
 from recorders.formats import codecs_of, wanted
 from recorders.lease import Lease
 from recorders.log.files import listed_files
@@ -21,12 +21,18 @@ from recorders.progress import Phase, Progress
 from recorders.recorder import EndReason
 from recorders.spec import AudioSpec, PageSpec, RecordingSpec, VideoSpec
 from recorders.web.codecs import configurations
-from recorders.web.session import Beginning, Session, cancel, first
-from recorders.web.sink import Sink
+from recorders.web.contract import Contract
+from recorders.web.notes import Notes
+from recorders.web.session import Session, cancel, first
+from recorders.web.sink import Feed, Sink
+from recorders.web.succession import Succession
 
 if TYPE_CHECKING:
     from recorders.web.output import Output
     from recorders.web.station import Station
+
+# How many warnings about the page are told in the message; the report has more.
+_TOLD = 3
 
 
 class WebRecorder:
@@ -58,8 +64,9 @@ class WebRecorder:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._log: SegmentLog | None = None
         self._first_frame_at: float | None = None
-        self._counters: dict[str, int] = {}
+        self._browsers: Succession | None = None
         self._files: tuple[int, tuple[str, ...]] = (0, ())
+        self._notes = Notes(spec, spec.subject)
 
     async def run(self) -> EndReason:
         """See `Recorder`. The recording begins when the page has loaded."""
@@ -67,27 +74,31 @@ class WebRecorder:
         if self._stopped:
             self._stop.set()
         stopped = asyncio.create_task(self._stop.wait())
-        sink = Sink(self._keep_counters)
-        video = self._video or VideoSpec()
-        session = Session(self._subject, self._config.web, video, self._options(), sink, self._station)
-        started = asyncio.create_task(self._start(session, sink))
+        sink = Sink()
+        self._browsers = browsers = Succession(lambda: self._session(sink), sink, self._config.web)
+        noting = asyncio.create_task(self._notes.keep())
+        started = asyncio.create_task(self._start(browsers, sink))
         try:
-            await first(started, stopped)
+            await first(started, stopped, browsers.present.contract.ended)
             if started.done():
                 started.result()
-                await session.watch(stopped, sink.failed)
-                if not stopped.done():
-                    sink.failed.result()
+                await browsers.watch(stopped)
                 self._phase = "closing"
-                await sink.close(await session.flush())
-            return "user_stop"
+                await sink.close(await browsers.flush())
+            elif browsers.present.contract.has_ended:
+                self._notes.report.warn("The page ended its recording before it had begun.")
+            return "user_stop" if stopped.done() else "completed"
+        except RecorderError as error:
+            await self._notes.failed(error, browsers.present.contract.page)
+            raise
         finally:
             self._phase = "closing"
-            await cancel(started, stopped)
+            await cancel(started, stopped, noting)
             try:
                 await sink.close(None)
             finally:
-                await session.close()
+                await browsers.close()
+                await self._notes.close()
                 self._phase = "closed"
 
     def stop(self) -> None:
@@ -99,12 +110,14 @@ class WebRecorder:
 
     def progress(self) -> Progress:
         """See `Recorder`."""
-        log = self._log
+        log, browsers = self._log, self._browsers
+        counters = {**(browsers.counters if browsers is not None else {}), **self._notes.report.counters}
         if log is None:
-            return Progress(phase=self._phase)
+            return Progress(phase=self._phase, counters=counters, message=self._message(None))
         parts = len(log.parts)
         if self._files[0] != parts:
-            self._files = (parts, listed_files(Path(self._spec.folder), self._spec.prefix))
+            listed = listed_files(Path(self._spec.folder), self._spec.prefix)
+            self._files = (parts, (*listed, *self._notes.files))
         return Progress(
             phase=self._phase,
             began_at=log.epoch,
@@ -112,19 +125,28 @@ class WebRecorder:
             parts=parts,
             media_seconds=log.media_seconds,
             bytes=log.total_bytes,
+            idle_seconds=browsers.present.idle_seconds if browsers is not None else 0.0,
             files=self._files[1],
-            counters=dict(self._counters),
+            counters=counters,
+            message=self._message(log.epoch),
         )
 
-    async def _start(self, session: Session, sink: Sink) -> None:
+    async def _start(self, browsers: Succession, sink: Sink) -> None:
         """From nothing to the first picture in the browser's encoder."""
-        prepared = asyncio.create_task(self._prepare(session))
+        prepared = asyncio.create_task(self._prepare(browsers.present))
         try:
-            begun = await session.start(prepared)
-            self._log = prepared.result()
+            begun = await browsers.start(prepared)
+            log = self._log = prepared.result()
         finally:
             await cancel(prepared)
-        sink.begin(self._make_output(self._log, begun))
+
+        def make() -> Output:
+            from recorders.web.output import Output
+
+            return Output(self._spec, self._config, log, self._window, begun)
+
+        sink.open(make)
+        browsers.present.feed.begin()
         self._first_frame_at = begun.at
         self._phase = "recording"
 
@@ -140,13 +162,12 @@ class WebRecorder:
         await session.driver_up.wait()
         return await asyncio.to_thread(prepare)
 
-    def _make_output(self, log: SegmentLog, begun: Beginning) -> Callable[[], Output]:
-        def make() -> Output:
-            from recorders.web.output import Output
-
-            return Output(self._spec, self._config, log, self._window, begun.at, begun.codec, begun.matrix)
-
-        return make
+    def _session(self, sink: Sink) -> Session:
+        video = self._video or VideoSpec()
+        size = {"width": video.width, "height": video.height, "frameRate": video.frame_rate}
+        contract = Contract({"id": self._spec.task_id, **size}, self._notes.report)
+        station, self._station = self._station, None
+        return Session(self._subject, self._config.web, video, self._options(), Feed(sink), contract, station)
 
     def _options(self) -> dict[str, Any]:
         """For `start` in capture.js."""
@@ -160,5 +181,12 @@ class WebRecorder:
             "configs": configurations(video, codec) if self._video is not None and codec is not None else [],
         }
 
-    def _keep_counters(self, counters: dict[str, int]) -> None:
-        self._counters = counters
+    def _message(self, epoch: float | None) -> str:
+        """What has become of browsers, and what was the matter with the page."""
+        sentences = list(self._notes.report.warnings[:_TOLD])
+        if self._browsers is not None and (replaced := self._browsers.replaced):
+            at, why = replaced[-1]
+            often = f"{len(replaced)} times, the last time" if len(replaced) > 1 else "once,"
+            since = at - (epoch or at)
+            sentences.insert(0, f"The browser was replaced {often} {since:.1f} s after the beginning: {why}")
+        return " ".join(sentences)

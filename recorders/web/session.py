@@ -1,6 +1,6 @@
-"""One browser's life in a recording: launch, load, begin, watch, flush.
+"""One browser's life in a recording: launch, load, begin, be looked at, flush.
 
-What the pictures and the sound of it become is the recorder's business (`recorder.py`).
+What comes after it is the business of `succession.py`.
 """
 
 from __future__ import annotations
@@ -9,21 +9,24 @@ import asyncio
 import time
 from collections.abc import Coroutine
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from recorders.config import WebConfig
 from recorders.errors import Lost, RecorderError
 from recorders.spec import PageSpec, VideoSpec
 from recorders.web.codecs import codec_name
 from recorders.web.colour import Matrix
-from recorders.web.link import Receiver
+from recorders.web.contract import Contract
+from recorders.web.liveness import Doubt, Liveness
 from recorders.web.page import Loaded, load
+from recorders.web.sink import Feed
 from recorders.web.station import Station
+
+if TYPE_CHECKING:
+    from playwright.async_api import Page
 
 T = TypeVar("T")
 
-# A browser that says nothing for this long is stuck: it sends sound ten times a second.
-_SILENT_S = 5.0
 # How long the browser may take to hand over its last pictures: while they come, and between two of them.
 _FLUSH_TIMEOUT_S = 8.0
 _FLUSH_PAUSE_S = 2.0
@@ -42,8 +45,8 @@ class Beginning:
 
 
 class Session:
-    """A browser that captures `subject` for `receiver`; used once. `options` is for `start` in capture.js; `station` is
-    one that is open already (`warm.py`)."""
+    """A browser that captures `subject` for `feed`; used once. `options` is for `start` in capture.js; `station` is one
+    that is open already (`warm.py`)."""
 
     def __init__(
         self,
@@ -51,16 +54,19 @@ class Session:
         config: WebConfig,
         video: VideoSpec,
         options: dict[str, Any],
-        receiver: Receiver,
+        feed: Feed,
+        contract: Contract,
         station: Station | None = None,
     ) -> None:
+        self.feed = feed
         self._subject = subject
         self._config = config
         self._options = options
         self._video = video
-        self._receiver = receiver
+        self.contract = contract
         self._station = station or Station(config, subject, video)
         self._link, self._browser = self._station.link, self._station.browser
+        self._liveness: Liveness | None = None
 
     @property
     def driver_up(self) -> asyncio.Event:
@@ -68,11 +74,21 @@ class Session:
         return self._browser.driver_up
 
     @property
+    def idle_seconds(self) -> float:
+        """How long the page has been of one colour and silent."""
+        return self._link.idle_seconds
+
+    @property
     def lost(self) -> tuple[asyncio.Future[None], ...]:
         """Each holds an error once the browser, its page or the connection to it is gone."""
         return self._station.lost
 
-    async def start(self, prepared: asyncio.Future[Any]) -> Beginning:
+    @property
+    def requests_refused(self) -> int:
+        """How often the page wanted to go where pages may not go."""
+        return self._station.proxy.refused
+
+    async def start(self, prepared: asyncio.Future[Any] | None = None) -> Beginning:
         """From nothing to the first picture in the browser's encoder, once `prepared` is done, too.
 
         Raises `RecorderError`.
@@ -83,36 +99,52 @@ class Session:
             try:
                 async with asyncio.timeout(self._config.launch_timeout_s):
                     await station.open()
-                    tabs = station.subject(self._video, self._receiver), station.own_page()
-                    subject, own = await asyncio.gather(*tabs)
-                    await own.evaluate("options => { start(options) }", self._options)
+                    subject, own = await asyncio.gather(self._subject_page(), station.own_page())
+                    # Now: a page that is there already may hang.
+                    watched = Liveness.of(subject, lambda: link.heard, self._config.hung_s)
+                    begin = own.evaluate("options => { start(options) }", self._options)
+                    self._liveness, _ = await asyncio.gather(watched, begin)
                     await _unless(browser.lost, link.expect("selected"))
-                    loaded = asyncio.create_task(load(subject, self._subject.url, self._config.load_timeout_s))
+                    loaded = asyncio.create_task(self._load(subject))
                     ready = await _unless(browser.lost, link.expect("ready"))
             except TimeoutError:
                 raise Lost(f"The browser did not start capturing within {self._config.launch_timeout_s:g} s.") from None
-            await prepared
+            if prepared is not None:
+                await prepared
             at = await _unless(browser.lost, loaded)
             await link.send("go", painted=at.painted, answered=at.answered)
             begun = await _unless(browser.lost, link.expect("begun"))
         finally:
             if loaded is not None:
                 await cancel(loaded)
+        self.contract.began()
         began = time.time() - (time.monotonic() - begun["monotonic"])
         codec = codec_name(ready["codec"]) if ready["codec"] else None
         return Beginning(began, codec, ready["matrix"] or "bt709")
 
-    async def watch(self, *ends: asyncio.Future[Any]) -> None:
-        """Until one of `ends` is done. Raises what became of the browser otherwise."""
-        while True:
-            await first(*ends, *self.lost, timeout=1.0)
-            if any(end.done() for end in ends):
-                return
-            for lost in self.lost:
-                if lost.done():
-                    lost.result()
-            if time.monotonic() - self._link.heard > _SILENT_S:
-                raise Lost(f"The browser has sent nothing for {_SILENT_S:g} s.")
+    async def _subject_page(self) -> Page:
+        page = await self._station.subject(self._video, self.feed)
+        await self.contract.offer(page)
+        return page
+
+    async def _load(self, page: Page) -> Loaded:
+        subject, config = self._subject, self._config
+        within_s = subject.ready_timeout_s or config.ready_timeout_s
+        signalled = (lambda: self.contract.signalled(within_s)) if subject.ready == "signal" else None
+        return await load(page, subject.url, config.load_timeout_s, self._station.proxy.failure, signalled)
+
+    def look(self) -> Doubt | None:
+        """To be called every `TICK_S` once it has started: what is doubtful now. Raises `RecorderError` when there is
+        no hope."""
+        for lost in self.lost:
+            if lost.done():
+                lost.result()
+        assert self._liveness is not None
+        self.contract.report.idle(self.idle_seconds)
+        doubt = self._liveness.look()
+        if (why := self._liveness.lost) is not None:
+            raise Lost(why)
+        return doubt
 
     async def flush(self) -> float | None:
         """The browser's last pictures; the length of the session by its clock, None when it does not answer."""
@@ -133,8 +165,13 @@ class Session:
         finally:
             await cancel(done)
 
-    async def close(self) -> None:
-        """End the browser, within a bound."""
+    async def close(self, kill: bool = False) -> None:
+        """End the browser, within a bound; at once, whatever state it is in, if `kill`."""
+        self.contract.close()
+        if self._liveness is not None:
+            self._liveness.close()
+        if kill:
+            await asyncio.to_thread(self._browser.kill)
         await self._station.close()
 
 

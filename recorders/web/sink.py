@@ -1,4 +1,4 @@
-"""The link's receiver: hands what the browser sends to the output, in order, on a thread of its own."""
+"""The links' receivers: what one browser after the other sends goes to the output, in order, on a thread of its own."""
 
 from __future__ import annotations
 
@@ -12,66 +12,50 @@ from recorders.errors import RecorderError
 if TYPE_CHECKING:
     from recorders.web.output import Output
 
+Job = Callable[["Output"], None]
+
 
 class Sink:
-    """Media that comes before `begin` waits; `failed` holds the first error of the output.
+    """`failed` holds the first error of the output.
 
     Lives on the event loop that makes it; only the output runs on the thread.
     """
 
-    def __init__(self, keep_counters: Callable[[dict[str, int]], None]) -> None:
-        self._keep_counters = keep_counters
+    def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="web-output")
         self._loop = asyncio.get_running_loop()
         self._output: Output | None = None
-        self._early: list[Callable[[Output], None]] = []
         self._closing = False
         self.failed: asyncio.Future[None] = self._loop.create_future()
 
-    def begin(self, make: Callable[[], Output]) -> None:
-        """Make the output and give it what has come already."""
-        self._thread.submit(self._guarded, lambda: self._begin(make))
+    @property
+    def slate_frames(self) -> tuple[int, int]:
+        """How many pictures were of the slate, and how many of browsers were left out for it."""
+        return (self._output.filled, self._output.left_out) if self._output is not None else (0, 0)
+
+    def open(self, make: Callable[[], Output]) -> None:
+        """Make the output, before there is anything to `do`."""
+        self._thread.submit(self._guarded, lambda: self._open(make))
+
+    def do(self, job: Job) -> None:
+        """Next, unless it is closing or has failed."""
+        if not self._closing:
+            self._thread.submit(self._guarded, lambda: self._run(job))
 
     async def close(self, seconds: float | None) -> None:
         """Close the last part and the thread; idempotent. Raises `RecorderError` when the log cannot be written."""
-        self._do(lambda output: output.close(seconds))
+        self.do(lambda output: output.close(seconds))
         self._closing = True  # what comes now is too late for the recording
         await self._loop.run_in_executor(None, self._thread.shutdown)
         await asyncio.sleep(0)  # a failure of the last job has been posted to the loop before
         if self.failed.done():
             self.failed.result()
 
-    def description(self, data: bytes) -> None:
-        """See `link.Receiver`."""
-        self._do(lambda output: output.description(data))
-
-    def picture(self, n: int, key: bool, data: bytes) -> None:
-        """See `link.Receiver`."""
-        self._do(lambda output: output.picture(n, key, data))
-
-    def sound(self, seconds: float, sample_rate: int, channels: int, planes: bytes) -> None:
-        """See `link.Receiver`."""
-        self._do(lambda output: output.sound(seconds, sample_rate, channels, planes))
-
-    def status(self, seconds: float, counters: dict[str, int]) -> None:
-        """See `link.Receiver`."""
-        self._keep_counters(counters)
-        self._do(lambda output: output.elapsed(seconds))
-
-    def _do(self, job: Callable[[Output], None]) -> None:
-        if not self._closing:
-            self._thread.submit(self._guarded, lambda: self._run(job))
-
-    def _begin(self, make: Callable[[], Output]) -> None:
+    def _open(self, make: Callable[[], Output]) -> None:
         self._output = make()
-        early, self._early = self._early, []
-        for job in early:
-            job(self._output)
 
-    def _run(self, job: Callable[[Output], None]) -> None:
-        if self._output is None:
-            self._early.append(job)
-        elif not self.failed.done():
+    def _run(self, job: Job) -> None:
+        if self._output is not None and not self.failed.done():
             job(self._output)
 
     def _guarded(self, job: Callable[[], None]) -> None:
@@ -86,3 +70,57 @@ class Sink:
         if not self.failed.done():
             self.failed.set_exception(error)
             self.failed.exception()  # retrieved: not everybody waits for it
+
+
+class Feed:
+    """What one browser sends: it waits until `begin`, and is nothing after `mute`."""
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+        self._early: list[Job] | None = []
+        self._muted = False
+        self._counters: dict[str, int] = {}
+        self._slots = 0
+
+    @property
+    def counters(self) -> dict[str, int]:
+        """As it last told; what a browser that is gone has counted but not sent is left out."""
+        if self._muted and "frames" in self._counters:
+            return {**self._counters, "frames": self._slots}
+        return self._counters
+
+    def begin(self) -> None:
+        """It is this browser's turn."""
+        early, self._early = self._early or [], None
+        for job in early:
+            self._sink.do(job)
+
+    def mute(self) -> None:
+        """It is another's turn."""
+        self._muted, self._early = True, None
+
+    def description(self, data: bytes) -> None:
+        """See `link.Receiver`."""
+        self._do(lambda output: output.description(data))
+
+    def picture(self, n: int, key: bool, data: bytes) -> None:
+        """See `link.Receiver`."""
+        self._slots = self._slots if self._muted else n + 1
+        self._do(lambda output: output.picture(n, key, data))
+
+    def sound(self, seconds: float, sample_rate: int, channels: int, planes: bytes) -> None:
+        """See `link.Receiver`."""
+        self._do(lambda output: output.sound(seconds, sample_rate, channels, planes))
+
+    def status(self, seconds: float, counters: dict[str, int]) -> None:
+        """See `link.Receiver`."""
+        self._counters = self._counters if self._muted else counters
+        self._do(lambda output: output.elapsed(seconds))
+
+    def _do(self, job: Job) -> None:
+        if self._muted:
+            return
+        if self._early is not None:
+            self._early.append(job)
+        else:
+            self._sink.do(job)

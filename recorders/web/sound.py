@@ -15,10 +15,11 @@ _JITTER_S = 0.01
 class Sound:
     """Blocks with their times in, samples at `sample_rate` with `channels` out; sample 0 is at second 0.
 
-    What comes out is (n, channels) float32 in -1..1 and follows on from what came out before.
+    What comes out is (n, channels) float32 in -1..1 and follows on from what came out before; `length` samples of it
+    are there already.
     """
 
-    def __init__(self, sample_rate: int, channels: int) -> None:
+    def __init__(self, sample_rate: int, channels: int, length: int = 0) -> None:
         self._rate = sample_rate
         self._channels = channels
         self._resampler: Any = None
@@ -26,7 +27,7 @@ class Sound:
         self._run_start = 0.0  # second at which the present unbroken run of input began
         self._run_in = 0  # samples of input in this run
         self._run_out = 0  # index of its next sample of output
-        self.length = 0  # samples that came out
+        self.length = length  # samples that came out
 
     def add(self, seconds: float, sample_rate: int, planes: Samples) -> Samples:
         """`planes` is (channels, n); `seconds` is the time of its first sample, which may be negative."""

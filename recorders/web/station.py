@@ -1,14 +1,18 @@
-"""What a recording of a page needs before it knows the page: a browser that is open, and the link to it."""
+"""What a recording of a page needs before it knows the page: the ways to the network, a browser that is open, and the
+link to it."""
 
 from __future__ import annotations
 
 import asyncio
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from recorders.config import WebConfig
 from recorders.spec import PageSpec, VideoSpec
+from recorders.web.addresses import Rules
 from recorders.web.browser import Browser
 from recorders.web.link import Link, Receiver
+from recorders.web.proxy import Proxy, arguments
 
 if TYPE_CHECKING:
     from playwright.async_api import Page
@@ -19,6 +23,8 @@ class Station:
 
     def __init__(self, config: WebConfig, page: PageSpec, video: VideoSpec) -> None:
         self.link, self.browser = Link(), Browser(config, video, page)
+        self.proxy = Proxy(Rules.of(config))
+        self._config = config
         self._address = ""
         self._own: Page | None = None
 
@@ -30,7 +36,10 @@ class Station:
     async def open(self) -> None:
         """Launch the browser and listen for it, unless that has been done. Raises `RecorderError`."""
         if not self._address:
-            _, self._address = await asyncio.gather(self.browser.launch(), self.link.open())
+            opened = asyncio.create_task(self.link.open())
+            ways = asyncio.create_task(self._ways(opened))
+            _, address, _ = await asyncio.gather(self.browser.launch(ways), opened, ways)
+            self._address = address
         for lost in self.lost:
             if lost.done():
                 lost.result()
@@ -50,3 +59,8 @@ class Station:
     async def close(self) -> None:
         """End it, within a bound."""
         await asyncio.gather(self.link.close(), self.browser.close())
+        await self.proxy.close()
+
+    async def _ways(self, opened: asyncio.Task[str]) -> list[str]:
+        port = await self.proxy.open()
+        return arguments(port, urlsplit(await opened).port or 0, self._config.webrtc_udp)

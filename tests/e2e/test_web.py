@@ -37,7 +37,8 @@ from tests.e2e.web_pages import serve_pages
 from tests.oracle.analyse import analyse
 from tests.oracle.page import serve_page
 
-CONFIG = RecorderConfig(log=LogConfig(part_seconds=1.0))
+WEB = WebConfig(allowed_networks=("127.0.0.0/8",))
+CONFIG = RecorderConfig(log=LogConfig(part_seconds=1.0), web=WEB)
 _BT709, _BT470BG, _SMPTE170M = 1, 5, 6
 Picture = np.ndarray[Any, np.dtype[np.uint8]]
 
@@ -141,7 +142,7 @@ def test_frames_are_exact_and_in_sync_at_other_rates(tmp_path: Path, rate: int) 
     report = analyse(tmp_path / "recording.m3u8", users=["user1"], frame_rate=rate)
     assert report.frame_rate == pytest.approx(rate)
     assert report.frames == report.frames_expected == progress.counters["frames"] >= 4 * rate
-    assert len(report.users["user1"].offsets) >= 3
+    assert len(report.users["user1"].offsets) >= 2
     assert report.users["user1"].offset_p95 <= 60, str(report)
 
 
@@ -261,14 +262,14 @@ def test_a_rude_page_is_recorded(tmp_path: Path, pages: str) -> None:
 
 
 def test_a_page_that_does_not_finish_loading_is_recorded(tmp_path: Path, pages: str) -> None:
-    record(spec(tmp_path, f"{pages}/hanging"), 1.2, RecorderConfig(web=WebConfig(load_timeout_s=2)))
+    record(spec(tmp_path, f"{pages}/hanging"), 1.2, RecorderConfig(web=WEB.model_copy(update={"load_timeout_s": 2})))
     assert np.allclose(pictures(tmp_path / "recording.m3u8")[0][180, 320], (0, 0x88, 0), atol=12)
 
 
 def test_pages_that_do_not_load(tmp_path: Path, pages: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         free = taken.getsockname()[1]
-    config = RecorderConfig(web=WebConfig(load_timeout_s=2))
+    config = RecorderConfig(web=WEB.model_copy(update={"load_timeout_s": 2}))
     expected = {
         f"{pages}/nothing": (Refused, "The page answered HTTP 404 (Not Found)."),
         f"{pages}/broken": (Unreachable, "The page answered HTTP 500 (Internal Server Error)."),
@@ -282,9 +283,12 @@ def test_pages_that_do_not_load(tmp_path: Path, pages: str) -> None:
     assert not list(tmp_path.glob("*.m4s"))
 
 
-def test_a_browser_that_dies_leaves_what_was_recorded_and_the_next_attempt_goes_on(tmp_path: Path, pages: str) -> None:
+def test_a_browser_that_is_not_replaced_leaves_what_was_recorded_and_the_next_attempt_goes_on(
+    tmp_path: Path, pages: str
+) -> None:
     async def run() -> None:
-        recorder = WebRecorder(spec(tmp_path, f"{pages}/static"), CONFIG)
+        config = CONFIG.model_copy(update={"web": WebConfig(replace_in_a_row=0)})
+        recorder = WebRecorder(spec(tmp_path, f"{pages}/static"), config)
         task = asyncio.create_task(recorder.run())
         await until(lambda: task.done() or recorder.progress().parts >= 1)
         browser = next(process for process in chromium_of(os.getpid()) if "--type=" not in " ".join(process.cmdline()))

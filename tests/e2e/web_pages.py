@@ -7,6 +7,8 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from tests.e2e.contract_pages import CONTRACT_PAGES
+
 _PAGE = "<!doctype html><meta charset=utf-8><style>html,body{{margin:0;overflow:auto}}{style}</style><body>{body}"
 
 # A frame of one white pixel of the screen at the very edge, then black, then stripes of two from x = 20 and y = 20.
@@ -38,6 +40,7 @@ _GLYPHS = "".join(
     for i, code in enumerate((0x6F22, 0x304B, 0xD55C, 0x1F984, 0x10FFFF))
 )
 _PAGES = {
+    **CONTRACT_PAGES,
     "/static": _PAGE.format(style="body{background:#246;color:#fff;font:40px sans-serif}", body="<p>A static page"),
     "/pixels": _PAGE.format(style="", body=_PIXELS),
     "/calm": _PAGE.format(style="body{background:#080}", body=_CALM),
@@ -51,6 +54,7 @@ _PAGES = {
     "/glyphs": _PAGE.format(style="body{background:#fff;font:80px/1 sans-serif}", body=_GLYPHS),
     "/bare": "<!doctype html><title>bare</title>",
     "/closing": _PAGE.format(style="", body="<script>setTimeout(() => window.close(), 1500)</script>"),
+    "/busy": _PAGE.format(style="body{background:#080}", body="<script>setTimeout(() => {for (;;);}, 500)</script>"),
 }
 
 

@@ -22,7 +22,7 @@ from recorders.web.codecs import avc_level, codec_name, configurations
 from recorders.web.colour import avcc_marked, vp9_marked
 from recorders.web.link import Link
 from recorders.web.page import http_failure, network_failure
-from recorders.web.sink import Sink
+from recorders.web.sink import Feed, Sink
 from recorders.web.sound import Samples, Sound
 
 
@@ -238,20 +238,26 @@ class _Jobs:
         self.given.append("closed")
 
 
-def test_pictures_before_the_beginning_wait_and_those_after_the_end_are_too_late() -> None:
+def test_what_comes_before_its_browsers_turn_waits_and_what_comes_after_it_is_too_late() -> None:
     output = _Jobs()
 
     async def run() -> None:
-        sink = Sink(lambda counters: None)
-        sink.picture(0, True, b"")
-        sink.begin(lambda: cast(Any, output))
-        sink.picture(1, False, b"")
+        sink = Sink()
+        feed, other = Feed(sink), Feed(sink)
+        feed.picture(0, True, b"")
+        sink.open(lambda: cast(Any, output))
+        feed.begin()
+        feed.picture(1, False, b"")
+        other.picture(7, True, b"")
+        feed.mute()
+        feed.picture(2, False, b"")
+        other.begin()
         closing = asyncio.create_task(sink.close(None))
         await asyncio.sleep(0)
-        sink.picture(2, False, b"")
+        other.picture(8, False, b"")
         await closing
-        sink.picture(3, False, b"")
+        other.picture(9, False, b"")
         assert not sink.failed.done()
 
     asyncio.run(run())
-    assert output.given == [0, 1, "closed"]
+    assert output.given == [0, 1, 7, "closed"]
