@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import secrets
 import shutil
 from collections.abc import Awaitable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from recorders.config import WebConfig
 from recorders.errors import Lost, RecorderError
-from recorders.spec import VideoSpec
-from recorders.web import refusals
+from recorders.spec import PageSpec, VideoSpec
+from recorders.web import driver, refusals
 from recorders.web.cage import LAUNCHER, Cage, open_to_all
 from recorders.web.hunger import Hunger
 from recorders.web.processes import kill_browser
@@ -29,16 +28,16 @@ if TYPE_CHECKING:
 
 _ON_PATH = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
 _CLOSE_TIMEOUT_S = 3.0
-# Playwright's driver lives for a few small messages: without room for garbage it takes a fifth less memory.
-_DRIVER_OPTIONS = "--max-semi-space-size=1"
 # When a browser dies, playwright tells of the end of its pages before it tells of its own.
 _PAGES_FIRST_S = 0.3
 # Up to this many pictures a second, the energy saver's 30 are all that is needed.
 _SAVED_RATE = 30
 
 # Chromium's own interface is never seen: the parts that are pages of their own cost a process each and a second
-# of CPU at the start. The others are playwright's, for the last list of features given is the one that counts.
+# of CPU at the start. Sound is mixed in the browser's own process: a process for it takes 21 MB. The others are
+# playwright's, for the last list of features given is the one that counts.
 _DISABLED_FEATURES = (
+    "AudioServiceOutOfProcess",
     "InitialWebUI",
     "PreloadTopChromeWebUI",
     "SpareRendererForSitePerProcess",
@@ -61,6 +60,8 @@ _DISABLED_FEATURES = (
     "PreconnectToSearch",
     "ThirdPartyStoragePartitioning",
 )
+# A process of its own for the network takes 17 MB, and is not in a sandbox on Linux either; the other is playwright's.
+_ENABLED_FEATURES = ("NetworkServiceInProcess2", "CDPScreenshotNewSurface")
 _FLAGS = (
     "--headless=new",  # the old headless, and the headless shell, refuse getDisplayMedia
     "--autoplay-policy=no-user-gesture-required",
@@ -70,6 +71,7 @@ _FLAGS = (
     "--disable-renderer-backgrounding",
     "--hide-scrollbars",
     f"--disable-features={','.join(_DISABLED_FEATURES)}",
+    f"--enable-features={','.join(_ENABLED_FEATURES)}",
 )
 _WEB_GL = ("--use-angle=swiftshader-webgl", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist")
 _NO_WEB_GL = ("--disable-gpu", "--disable-3d-apis")
@@ -102,13 +104,26 @@ def find_chromium(config: WebConfig, playwrights_own: str, for_all: bool = False
     return found
 
 
+class Needs(NamedTuple):
+    """What a browser has to be launched for. Anything else is set at use."""
+
+    web_gl: bool
+    scale: float
+    saving: bool  # painting no more often than 30 times a second
+
+
+def needs(page: PageSpec, video: VideoSpec) -> Needs:
+    """What a browser for this recording has to be launched for."""
+    return Needs(page.web_gl, page.scale, video.frame_rate <= _SAVED_RATE)
+
+
 class Browser:
     """A browser with two tabs: the page under record, and the recorder's own."""
 
-    def __init__(self, config: WebConfig, video: VideoSpec, web_gl: bool) -> None:
+    def __init__(self, config: WebConfig, video: VideoSpec, page: PageSpec) -> None:
         self._config = config
         self._video = video
-        self._web_gl = web_gl
+        self._needs = needs(page, video)
         self._playwright: Playwright | None = None
         self._cage: Cage | None = None
         self._profile: Profile | None = None
@@ -123,19 +138,19 @@ class Browser:
         """Start it, with the arguments that tell it its `ways` to the network. Raises `RecorderError`."""
         from playwright.async_api import Error, async_playwright
 
-        os.environ.setdefault("NODE_OPTIONS", _DRIVER_OPTIONS)
+        driver.prepare()
         self._playwright = await async_playwright().start()
         self.driver_up.set()
         self._cage = cage = await asyncio.to_thread(Cage, self._config)
         path = find_chromium(self._config, self._playwright.chromium.executable_path, cage.uid is not None)
-        width, height = self._video.width, self._video.height
+        width, height = self._layout(self._video)
         ways_out = await ways
-        self._profile = profile = Profile(energy_saver=self._video.frame_rate <= _SAVED_RATE, uid=cage.uid)
+        self._profile = profile = Profile(energy_saver=self._needs.saving, uid=cage.uid)
         try:
             self._context = await self._playwright.chromium.launch_persistent_context(
                 profile.folder,
                 viewport={"width": width, "height": height},
-                device_scale_factor=1,
+                device_scale_factor=self._needs.scale,
                 accept_downloads=False,
                 executable_path=LAUNCHER,
                 env=dict(cage.environment(path, profile.home, profile.pid_file)),
@@ -145,10 +160,12 @@ class Browser:
                 args=[
                     *_FLAGS,
                     *refusals.FLAGS,
-                    *(_WEB_GL if self._web_gl else _NO_WEB_GL),
+                    *(_WEB_GL if self._needs.web_gl else _NO_WEB_GL),
                     *ways_out,
                     f"--auto-select-tab-capture-source-by-title={self.title}",
                     f"--window-size={width},{height}",
+                    # What playwright alone makes of a scale is not in what is captured.
+                    f"--force-device-scale-factor={self._needs.scale:g}",
                 ],
                 timeout=self._config.launch_timeout_s * 1000,
                 handle_sigint=False,
@@ -162,6 +179,14 @@ class Browser:
         self._hunger = Hunger(self._config, profile, self._lose)
         self._watching = asyncio.create_task(self._hunger.watch())
         self._context.on("close", lambda _: self._lose("The browser was closed or crashed."))
+
+    async def suit(self, video: VideoSpec) -> None:
+        """Have pictures of this size, whatever it was launched for; the needs must be the same."""
+        context = self._running
+        width, height = self._layout(video)
+        if (width, height) != self._layout(self._video):
+            await context.pages[0].set_viewport_size({"width": width, "height": height})
+        self._video = video
 
     async def subject(self) -> Page:
         """The tab to record: without a page, green, with a title of our own by which the capture finds it."""
@@ -204,6 +229,10 @@ class Browser:
     @property
     def _why_crashed(self) -> str:
         return (self._hunger and self._hunger.ended) or "The page crashed in the browser."
+
+    def _layout(self, video: VideoSpec) -> tuple[int, int]:
+        """Pixels of the page, as wide and as high as pictures of this size show."""
+        return round(video.width / self._needs.scale), round(video.height / self._needs.scale)
 
     @property
     def _running(self) -> BrowserContext:
