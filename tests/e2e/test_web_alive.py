@@ -66,7 +66,8 @@ async def renderer_killed() -> None:
 
 
 async def page_crashed() -> None:
-    asyncio.get_running_loop().create_task(_ignored(_Known.page.goto("chrome://crash")))
+    cdp = await _Known.page.context.new_cdp_session(_Known.page)
+    asyncio.get_running_loop().create_task(_ignored(cdp.send("Page.crash")))
 
 
 async def browser_stopped() -> None:
