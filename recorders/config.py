@@ -6,7 +6,7 @@ recorders run without the service.
 
 from __future__ import annotations
 
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from string import Formatter
 from typing import Literal, Self
 from urllib.parse import urlsplit
@@ -212,6 +212,25 @@ class WebConfig(_Section):
     allowed_hosts: tuple[str, ...] = Field(
         ("*",), description="Host patterns that a page's URL may name; others are refused with a 400."
     )
+    reachable_hosts: tuple[str, ...] = Field(
+        ("*",), description="Host patterns that a page may load anything from, itself included; others are refused."
+    )
+    denied_hosts: tuple[str, ...] = Field(
+        (), description="Host patterns that a page may load nothing from; they go before `reachable_hosts`."
+    )
+    allowed_networks: tuple[str, ...] = Field(
+        (),
+        description="Networks that pages may reach although they are not public, e.g. 10.20.0.0/16; by default none: "
+        "loopback, private, link-local, metadata, this machine's own and all other special addresses are refused.",
+    )
+    denied_networks: tuple[str, ...] = Field(
+        (), description="Networks that pages may not reach, public or not; they go before `allowed_networks`."
+    )
+    webrtc_udp: bool = Field(
+        False,
+        description="Pages may send WebRTC's UDP, for pages that join a call. It goes past the rules on addresses: a "
+        "firewall has to keep them then, see docs/decisions/0015-where-a-page-may-go.md.",
+    )
     sandbox: bool = Field(
         True, description="Chromium's own sandbox; needs user namespaces. Off only for pages that you trust."
     )
@@ -236,6 +255,11 @@ class WebConfig(_Section):
         if uids is not None and not 1000 <= uids[0] <= uids[1] < 2**31:
             raise ValueError("must be the first and the last user id, from 1000")
         return uids
+
+    @field_validator("allowed_networks", "denied_networks")
+    @classmethod
+    def _networks(cls, networks: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(str(ip_network(network)) for network in networks)
 
 
 class RecorderConfig(_Section):

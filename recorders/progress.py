@@ -13,7 +13,8 @@ class Progress:
     """A snapshot. Times are Unix seconds, durations seconds; counters only ever grow.
 
     Counters in use: `frames`, `frames_repeated`, `frames_dropped`, `frames_late`, `frames_lost`, `audio_late`,
-    `audio_gaps`, `packets_lost`, `participants`, `sources_failed`.
+    `audio_gaps`, `packets_lost`, `participants`, `sources_failed`, `requests_refused` (a page's
+    connections to where it may not go).
     """
 
     phase: Phase = "starting"

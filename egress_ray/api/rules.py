@@ -8,8 +8,10 @@ from fnmatch import fnmatchcase
 from egress_ray.api.limits import NOT_YET
 from egress_ray.api.models import ErrorDetail, LimitsModel, RecordPayload, StartRequest
 from egress_ray.settings import LimitSettings, Settings, StorageSettings
+from recorders.config import WebConfig
 from recorders.formats import codecs_of
-from recorders.web.hosts import host_allowed
+from recorders.web.addresses import Rules
+from recorders.web.hosts import host_allowed, host_of
 
 _CHANNEL_FIELDS = ("channel", "access_token", "workerUid")
 _PICTURE_FIELDS = ("users", "regions", "spotlight", "background", "labels")
@@ -17,11 +19,10 @@ _PICTURE_FIELDS = ("users", "regions", "spotlight", "background", "labels")
 
 def problems(request: StartRequest, settings: Settings) -> list[ErrorDetail]:
     """Everything that is wrong with a well-formed start; empty when nothing is."""
-    allowed_hosts = settings.web.allowed_hosts
     if request.cmd in NOT_YET:
         return [ErrorDetail(field="cmd", message=f"{request.cmd} is not supported yet")]
     found = list(
-        _page(request.payload, allowed_hosts)
+        _page(request.payload, settings.web)
         if request.payload.layout == "freestyle"
         else _channel(request.payload, settings.native.backgrounds)
     )
@@ -63,11 +64,13 @@ def _storage(payload: RecordPayload, settings: StorageSettings) -> Iterator[tupl
         yield "storage.bucket", "is not one that this service may write to"
 
 
-def _page(payload: RecordPayload, allowed_hosts: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+def _page(payload: RecordPayload, web: WebConfig) -> Iterator[tuple[str, str]]:
     if payload.url is None:
         yield "url", "is required when layout is freestyle"
-    elif not host_allowed(payload.url, allowed_hosts):
+    elif not host_allowed(payload.url, web.allowed_hosts):
         yield "url", "names a host that this service may not record"
+    elif (host := host_of(payload.url)) and (reason := Rules.of(web).against_literal(*host)) is not None:
+        yield "url", f"names a host that pages may not reach: {reason}"
     for field in (*_CHANNEL_FIELDS, *_PICTURE_FIELDS):
         if getattr(payload, field) is not None:
             yield field, "does not go with layout freestyle"

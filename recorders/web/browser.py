@@ -11,6 +11,7 @@ import contextlib
 import os
 import secrets
 import shutil
+from collections.abc import Awaitable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -117,8 +118,8 @@ class Browser:
         self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.driver_up = asyncio.Event()
 
-    async def launch(self) -> None:
-        """Start it. Raises `RecorderError`."""
+    async def launch(self, ways: Awaitable[list[str]]) -> None:
+        """Start it, with the arguments that tell it its `ways` to the network. Raises `RecorderError`."""
         from playwright.async_api import Error, async_playwright
 
         os.environ.setdefault("NODE_OPTIONS", _DRIVER_OPTIONS)
@@ -127,6 +128,7 @@ class Browser:
         self._cage = cage = await asyncio.to_thread(Cage, self._config)
         path = find_chromium(self._config, self._playwright.chromium.executable_path, cage.uid is not None)
         width, height = self._video.width, self._video.height
+        ways_out = await ways
         self._profile = profile = Profile(energy_saver=self._video.frame_rate <= _SAVED_RATE, uid=cage.uid)
         try:
             self._context = await self._playwright.chromium.launch_persistent_context(
@@ -143,6 +145,7 @@ class Browser:
                     *_FLAGS,
                     *refusals.FLAGS,
                     *(_WEB_GL if self._web_gl else _NO_WEB_GL),
+                    *ways_out,
                     f"--auto-select-tab-capture-source-by-title={self.title}",
                     f"--window-size={width},{height}",
                 ],

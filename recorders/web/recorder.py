@@ -48,6 +48,7 @@ class WebRecorder:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._log: SegmentLog | None = None
         self._first_frame_at: float | None = None
+        self._session: Session | None = None
         self._counters: dict[str, int] = {}
         self._files: tuple[int, tuple[str, ...]] = (0, ())
 
@@ -59,7 +60,7 @@ class WebRecorder:
         stopped = asyncio.create_task(self._stop.wait())
         sink = Sink(self._keep_counters)
         video = self._video or VideoSpec()
-        session = Session(self._subject, self._config.web, video, self._options(), sink)
+        session = self._session = Session(self._subject, self._config.web, video, self._options(), sink)
         started = asyncio.create_task(self._start(session, sink))
         try:
             await first(started, stopped)
@@ -90,8 +91,9 @@ class WebRecorder:
     def progress(self) -> Progress:
         """See `Recorder`."""
         log = self._log
+        counters = {**self._counters, "requests_refused": self._session.requests_refused if self._session else 0}
         if log is None:
-            return Progress(phase=self._phase)
+            return Progress(phase=self._phase, counters=counters)
         parts = len(log.parts)
         if self._files[0] != parts:
             self._files = (parts, listed_files(Path(self._spec.folder), self._spec.prefix))
@@ -103,7 +105,7 @@ class WebRecorder:
             media_seconds=log.media_seconds,
             bytes=log.total_bytes,
             files=self._files[1],
-            counters=dict(self._counters),
+            counters=counters,
         )
 
     async def _start(self, session: Session, sink: Sink) -> None:

@@ -10,15 +10,18 @@ import time
 from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 from recorders.config import WebConfig
 from recorders.errors import Lost, RecorderError
 from recorders.spec import PageSpec, VideoSpec
+from recorders.web.addresses import Rules
 from recorders.web.browser import Browser
 from recorders.web.codecs import codec_name
 from recorders.web.colour import Matrix
 from recorders.web.link import Link, Receiver
 from recorders.web.page import Loaded, load
+from recorders.web.proxy import Proxy, arguments
 
 T = TypeVar("T")
 
@@ -51,6 +54,7 @@ class Session:
         self._config = config
         self._options = options
         self._link, self._browser = Link(receiver), Browser(config, video, subject.web_gl)
+        self._proxy = Proxy(Rules.of(config))
 
     @property
     def driver_up(self) -> asyncio.Event:
@@ -62,6 +66,11 @@ class Session:
         """Each holds an error once the browser, its page or the connection to it is gone."""
         return self._browser.lost, self._link.broken
 
+    @property
+    def requests_refused(self) -> int:
+        """How often the page wanted to go where pages may not go."""
+        return self._proxy.refused
+
     async def start(self, prepared: asyncio.Future[Any]) -> Beginning:
         """From nothing to the first picture in the browser's encoder, once `prepared` is done, too.
 
@@ -72,11 +81,14 @@ class Session:
         try:
             try:
                 async with asyncio.timeout(self._config.launch_timeout_s):
-                    _, address = await asyncio.gather(browser.launch(), link.open())
+                    opened = asyncio.create_task(link.open())
+                    ways = asyncio.create_task(self._ways(opened))
+                    _, address, _ = await asyncio.gather(browser.launch(ways), opened, ways)
                     subject, own = await asyncio.gather(browser.subject(), browser.recorder(address))
                     await own.evaluate("options => { start(options) }", self._options)
                     await _unless(browser.lost, link.expect("selected"))
-                    loaded = asyncio.create_task(load(subject, self._subject.url, self._config.load_timeout_s))
+                    page = load(subject, self._subject.url, self._config.load_timeout_s, self._proxy.failure)
+                    loaded = asyncio.create_task(page)
                     ready = await _unless(browser.lost, link.expect("ready"))
             except TimeoutError:
                 raise Lost(f"The browser did not start capturing within {self._config.launch_timeout_s:g} s.") from None
@@ -125,6 +137,11 @@ class Session:
     async def close(self) -> None:
         """End the browser, within a bound."""
         await asyncio.gather(self._link.close(), self._browser.close())
+        await self._proxy.close()
+
+    async def _ways(self, opened: asyncio.Task[str]) -> list[str]:
+        port = await self._proxy.open()
+        return arguments(port, urlsplit(await opened).port or 0, self._config.webrtc_udp)
 
 
 async def first(*futures: asyncio.Future[Any], timeout: float | None = None) -> None:

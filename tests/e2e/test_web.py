@@ -34,7 +34,8 @@ from tests.e2e.web_pages import serve_pages
 from tests.oracle.analyse import analyse
 from tests.oracle.page import serve_page
 
-CONFIG = RecorderConfig(log=LogConfig(part_seconds=1.0))
+WEB = WebConfig(allowed_networks=("127.0.0.0/8",))
+CONFIG = RecorderConfig(log=LogConfig(part_seconds=1.0), web=WEB)
 _BT709, _BT470BG, _SMPTE170M = 1, 5, 6
 Picture = np.ndarray[Any, np.dtype[np.uint8]]
 
@@ -213,14 +214,14 @@ def test_a_rude_page_is_recorded(tmp_path: Path, pages: str) -> None:
 
 
 def test_a_page_that_does_not_finish_loading_is_recorded(tmp_path: Path, pages: str) -> None:
-    record(spec(tmp_path, f"{pages}/hanging"), 1.2, RecorderConfig(web=WebConfig(load_timeout_s=2)))
+    record(spec(tmp_path, f"{pages}/hanging"), 1.2, RecorderConfig(web=WEB.model_copy(update={"load_timeout_s": 2})))
     assert np.allclose(pictures(tmp_path / "recording.m3u8")[0][180, 320], (0, 0x88, 0), atol=12)
 
 
 def test_pages_that_do_not_load(tmp_path: Path, pages: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         free = taken.getsockname()[1]
-    config = RecorderConfig(web=WebConfig(load_timeout_s=2))
+    config = RecorderConfig(web=WEB.model_copy(update={"load_timeout_s": 2}))
     expected = {
         f"{pages}/nothing": (Refused, "The page answered HTTP 404 (Not Found)."),
         f"{pages}/broken": (Unreachable, "The page answered HTTP 500 (Internal Server Error)."),
