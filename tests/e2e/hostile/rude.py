@@ -116,7 +116,7 @@ const url = URL.createObjectURL(new Blob(["setInterval(() => 0, 1000)"])), kept 
 setInterval(() => { for (let i = 0; i < 4; i++) kept.push(new Worker(url)); }, 50);
 </script>"""
 _HUGE = """<div id=h style="opacity:0"></div><script>
-h.innerHTML = "<p><b>a</b><i>b</i></p>".repeat(30000);
+h.innerHTML = "<p><b>a</b><i>b</i></p>".repeat(15000);
 show("#080");
 requestAnimationFrame(() => requestAnimationFrame(() => told("there")));
 </script>"""
@@ -140,7 +140,7 @@ PAGES: tuple[Hostile, ...] = (
     Hostile("fullscreen", "wants the whole screen", _FULLSCREEN, tells="nothing", shows=HELD, check=_undimmed),
     Hostile("stays", "asks before it goes on", _STAYS, tells="gone", shows=HELD, check=_undimmed),
     Hostile("closes", "closes itself", _CLOSES, tells="there", shows=HELD),
-    Hostile("huge", "has 90 000 elements", _HUGE, tells="there", shows=HELD, seconds=1.0),
+    Hostile("huge", "has 45 000 elements", _HUGE, tells="there", shows=HELD, seconds=1.0),
     Hostile(
         "memory",
         "takes 4 GB and more",
