@@ -9,10 +9,13 @@ import os
 import pwd
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import sysconfig
 import tempfile
+import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -205,6 +208,13 @@ def _python_for(uid: int) -> str | None:
     return None
 
 
+def _stop_when_recorded(child: subprocess.Popen[bytes], folder: Path) -> None:
+    deadline = time.monotonic() + 60
+    while not list(folder.glob("*.m4s")) and child.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.1)
+    child.send_signal(signal.SIGINT)
+
+
 @needs_root
 def test_a_service_that_is_not_root_records_too(pages: str) -> None:
     uid = 61999
@@ -216,17 +226,18 @@ def test_a_service_that_is_not_root_records_too(pages: str) -> None:
         os.chown(folder, uid, uid)
         given = {"task_id": "t", "folder": str(folder), "subject": {"url": f"{pages}/static"}}
         given["config"] = CONFIG.model_dump(mode="json")
-        done = subprocess.run(
-            [python, "-m", "recorders", "--seconds", "6", "-"],
-            input=json.dumps(given).encode(),
+        child = subprocess.Popen(
+            [python, "-m", "recorders", "-"],
+            stdin=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             env={"PATH": os.environ["PATH"], "HOME": str(folder), "PYTHONPATH": _PYTHONPATH},
             user=uid,
             group=uid,
             extra_groups=[],
-            capture_output=True,
-            timeout=60,
         )
-        assert done.returncode == 0, done.stderr.decode()
+        threading.Thread(target=_stop_when_recorded, args=(child, folder), daemon=True).start()
+        _, error = child.communicate(json.dumps(given).encode(), timeout=90)
+        assert child.returncode == 0, error.decode()
         assert list(folder.glob("*.m4s"))
     finally:
         shutil.rmtree(folder)
