@@ -84,7 +84,7 @@ async def page_closed() -> None:
 
 FAULTS: dict[Callable[[], Awaitable[None]], str] = {
     renderer_killed: "crashed",
-    browser_stopped: "The browser sent nothing any more.",
+    browser_stopped: "nothing",
     page_closed: "The page closed itself.",
     browser_killed: "The browser was closed or crashed.",
 }
