@@ -16,19 +16,21 @@ import psutil
 import pytest
 from playwright.async_api import Page
 
-from recorders.config import LogConfig, RecorderConfig, WebConfig
+from recorders.config import LogConfig, RecorderConfig
 from recorders.errors import Lost
 from recorders.log.finish import finish
 from recorders.log.segment_log import read_index
 from recorders.web.browser import Browser
 from recorders.web.recorder import WebRecorder
-from tests.e2e.test_web import chromium_of, pictures, spec, until
+from tests.e2e.test_web import WEB, chromium_of, pictures, spec, until
 from tests.e2e.web_pages import serve_pages
 from tests.oracle.analyse import analyse
 from tests.oracle.hls import probe_quiet, validate
 from tests.oracle.page import serve_page
 
-CONFIG = RecorderConfig(log=LogConfig(part_seconds=1.0), web=WebConfig(replace_in_a_row=20, launch_timeout_s=60))
+CONFIG = RecorderConfig(
+    log=LogConfig(part_seconds=1.0), web=WEB.model_copy(update={"replace_in_a_row": 20, "launch_timeout_s": 60})
+)
 _GAP_S, _OFFSET_MS = 4.0, 60
 # A browser that takes no longer than this to start is on a machine that is not too busy for the limits.
 _STARTED_S = 1.5
@@ -94,7 +96,7 @@ FAULTS: dict[Callable[[], Awaitable[None]], str] = {
 def test_the_slate_is_shown_until_another_browser_goes_on_in_the_same_log(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("recorders.web.session.Browser", _Known)
+    monkeypatch.setattr("recorders.web.station.Browser", _Known)
     started = 0.0
 
     async def run(url: str) -> WebRecorder:
