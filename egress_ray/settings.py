@@ -173,6 +173,19 @@ class CostSettings(_Section):
     )
 
 
+class WarmSettings(_Section):
+    """Browsers that are open before there is a page to record."""
+
+    browsers: int = Field(
+        0,
+        ge=0,
+        le=32,
+        description="So many on each node, each for one recording and then replaced. Each holds the memory of a web "
+        "recording, until another recording needs it. Pages with webGL, a scale or more than 30 pictures a second do "
+        "not use them.",
+    )
+
+
 class SecretSettings(_Section):
     """Encryption of access tokens at rest."""
 
@@ -235,6 +248,7 @@ class Settings(BaseSettings):
     disk: DiskSettings = DiskSettings()
     retention: RetentionSettings = RetentionSettings()
     cost: CostSettings = CostSettings()
+    warm: WarmSettings = WarmSettings()
     secrets: SecretSettings = SecretSettings()
     tokens: TokenSettings = TokenSettings()
     log: LogConfig = LogConfig()

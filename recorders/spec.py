@@ -82,13 +82,15 @@ class PageSpec:
     """A web page, recorded as a browser shows it.
 
     `ready` tells from when on: once it has loaded, or when it says so itself, which it has `ready_timeout_s` for (None:
-    as in the settings).
+    as in the settings). It is laid out on the picture's size divided by `scale`, and has so many of the picture's
+    pixels to each of its own.
     """
 
     url: str
     web_gl: bool = False
     ready: Ready = "load"
     ready_timeout_s: float | None = None
+    scale: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)

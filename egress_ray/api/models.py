@@ -147,6 +147,13 @@ class RecordPayload(_Request):
         None, ge=documented.INTERVAL_MS[0], le=documented.INTERVAL_MS[1], description="snapshot only"
     )
     webGL: bool | None = Field(None, description="freestyle only: give the page WebGL, by software")  # noqa: N815
+    scale: float | None = Field(
+        None,
+        ge=documented.SCALE[0],
+        le=documented.SCALE[1],
+        description="freestyle only: the page is laid out on the picture's size divided by this, and shown so much "
+        "larger (devicePixelRatio); by default 1",
+    )
     ready: Ready | None = Field(
         None,
         description="freestyle only, from when on; load (default): the page has loaded and painted; signal: it says so "

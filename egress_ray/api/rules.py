@@ -14,7 +14,7 @@ from recorders.web.addresses import Rules
 from recorders.web.hosts import host_allowed, host_of
 
 _CHANNEL_FIELDS = ("channel", "access_token", "workerUid")
-_PAGE_FIELDS = ("url", "webGL", "ready", "ready_timeout_in_s")
+_PAGE_FIELDS = ("url", "webGL", "scale", "ready", "ready_timeout_in_s")
 _PICTURE_FIELDS = ("users", "regions", "spotlight", "background", "labels")
 
 
@@ -78,8 +78,18 @@ def _page(payload: RecordPayload, web: WebConfig) -> Iterator[tuple[str, str]]:
     for field in (*_CHANNEL_FIELDS, *_PICTURE_FIELDS):
         if getattr(payload, field) is not None:
             yield field, "does not go with layout freestyle"
+    yield from _scale(payload)
     if payload.mode == "individual":
         yield "mode", "must be composite when layout is freestyle"
+
+
+def _scale(payload: RecordPayload) -> Iterator[tuple[str, str]]:
+    """A page of whole pixels is wanted."""
+    video, scale = payload.video, payload.scale
+    if video is not None and scale is not None:
+        width, height = video.width / scale, video.height / scale
+        if not (width.is_integer() and height.is_integer()):
+            yield "scale", f"must divide {video.width}x{video.height} into whole pixels, not {width:.2f}x{height:.2f}"
 
 
 def _channel(payload: RecordPayload, backgrounds: Collection[str]) -> Iterator[tuple[str, str]]:

@@ -66,8 +66,8 @@ def in_bucket(url: str, bucket: str) -> str:
 
 def _page(task: Task) -> PageSpec:
     payload = task.payload
-    web_gl, ready = bool(payload.get("webGL")), payload.get("ready", "load")
-    return PageSpec(payload["url"], web_gl, ready, payload.get("ready_timeout_in_s"))
+    web_gl, scale, ready = bool(payload.get("webGL")), float(payload.get("scale") or 1), payload.get("ready", "load")
+    return PageSpec(payload["url"], web_gl, ready, payload.get("ready_timeout_in_s"), scale)
 
 
 def _channel(task: Task, token: str, attempt: int) -> ChannelSpec:

@@ -29,16 +29,25 @@ from recorders.web.succession import Succession
 
 if TYPE_CHECKING:
     from recorders.web.output import Output
+    from recorders.web.station import Station
 
 # How many warnings about the page are told in the message; the report has more.
 _TOLD = 3
 
 
 class WebRecorder:
-    """One attempt at recording `spec.subject`, a page. Raises `InvalidSpec` for any other subject."""
+    """One attempt at recording `spec.subject`, a page. Raises `InvalidSpec` for any other subject.
+
+    `station` is one that is open already (`warm.py`), and suits `spec`.
+    """
 
     def __init__(
-        self, spec: RecordingSpec, config: RecorderConfig, lease: Lease | None = None, window: Window | None = None
+        self,
+        spec: RecordingSpec,
+        config: RecorderConfig,
+        lease: Lease | None = None,
+        window: Window | None = None,
+        station: Station | None = None,
     ) -> None:
         if not isinstance(spec.subject, PageSpec):
             raise InvalidSpec("The web recorder records pages; a channel needs the native recorder.")
@@ -47,6 +56,7 @@ class WebRecorder:
         self._config = config
         self._lease = lease or Lease()
         self._window = window or Window()
+        self._station = station
         self._video, self._audio = wanted(spec)
         self._phase: Phase = "starting"
         self._stopped = False
@@ -156,7 +166,8 @@ class WebRecorder:
         video = self._video or VideoSpec()
         size = {"width": video.width, "height": video.height, "frameRate": video.frame_rate}
         contract = Contract({"id": self._spec.task_id, **size}, self._notes.report)
-        return Session(self._subject, self._config.web, video, self._options(), Feed(sink), contract)
+        station, self._station = self._station, None
+        return Session(self._subject, self._config.web, video, self._options(), Feed(sink), contract, station)
 
     def _options(self) -> dict[str, Any]:
         """For `start` in capture.js."""

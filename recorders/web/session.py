@@ -10,21 +10,17 @@ import time
 from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import urlsplit
 
 from recorders.config import WebConfig
 from recorders.errors import Lost, RecorderError
 from recorders.spec import PageSpec, VideoSpec
-from recorders.web.addresses import Rules
-from recorders.web.browser import Browser
 from recorders.web.codecs import codec_name
 from recorders.web.colour import Matrix
 from recorders.web.contract import Contract
-from recorders.web.link import Link
 from recorders.web.liveness import Doubt, Liveness
 from recorders.web.page import Loaded, load
-from recorders.web.proxy import Proxy, arguments
 from recorders.web.sink import Feed
+from recorders.web.station import Station
 
 if TYPE_CHECKING:
     from playwright.async_api import Page
@@ -49,7 +45,8 @@ class Beginning:
 
 
 class Session:
-    """A browser that captures `subject` for `feed`; used once. `options` is for `start` in capture.js."""
+    """A browser that captures `subject` for `feed`; used once. `options` is for `start` in capture.js; `station` is one
+    that is open already (`warm.py`)."""
 
     def __init__(
         self,
@@ -59,14 +56,16 @@ class Session:
         options: dict[str, Any],
         feed: Feed,
         contract: Contract,
+        station: Station | None = None,
     ) -> None:
         self.feed = feed
         self._subject = subject
         self._config = config
         self._options = options
+        self._video = video
         self.contract = contract
-        self._link, self._browser = Link(feed), Browser(config, video, subject.web_gl)
-        self._proxy = Proxy(Rules.of(config))
+        self._station = station or Station(config, subject, video)
+        self._link, self._browser = self._station.link, self._station.browser
         self._liveness: Liveness | None = None
 
     @property
@@ -82,27 +81,25 @@ class Session:
     @property
     def lost(self) -> tuple[asyncio.Future[None], ...]:
         """Each holds an error once the browser, its page or the connection to it is gone."""
-        return self._browser.lost, self._link.broken
+        return self._station.lost
 
     @property
     def requests_refused(self) -> int:
         """How often the page wanted to go where pages may not go."""
-        return self._proxy.refused
+        return self._station.proxy.refused
 
     async def start(self, prepared: asyncio.Future[Any] | None = None) -> Beginning:
         """From nothing to the first picture in the browser's encoder, once `prepared` is done, too.
 
         Raises `RecorderError`.
         """
-        link, browser = self._link, self._browser
+        link, browser, station = self._link, self._browser, self._station
         loaded: asyncio.Task[Loaded] | None = None
         try:
             try:
                 async with asyncio.timeout(self._config.launch_timeout_s):
-                    opened = asyncio.create_task(link.open())
-                    ways = asyncio.create_task(self._ways(opened))
-                    _, address, _ = await asyncio.gather(browser.launch(ways), opened, ways)
-                    subject, own = await asyncio.gather(self._subject_page(), browser.recorder(address))
+                    await station.open()
+                    subject, own = await asyncio.gather(self._subject_page(), station.own_page())
                     # Now: a page that is there already may hang.
                     watched = Liveness.of(subject, lambda: link.heard, self._config.hung_s)
                     begin = own.evaluate("options => { start(options) }", self._options)
@@ -126,7 +123,7 @@ class Session:
         return Beginning(began, codec, ready["matrix"] or "bt709")
 
     async def _subject_page(self) -> Page:
-        page = await self._browser.subject()
+        page = await self._station.subject(self._video, self.feed)
         await self.contract.offer(page)
         return page
 
@@ -134,7 +131,7 @@ class Session:
         subject, config = self._subject, self._config
         within_s = subject.ready_timeout_s or config.ready_timeout_s
         signalled = (lambda: self.contract.signalled(within_s)) if subject.ready == "signal" else None
-        return await load(page, subject.url, config.load_timeout_s, self._proxy.failure, signalled)
+        return await load(page, subject.url, config.load_timeout_s, self._station.proxy.failure, signalled)
 
     def look(self) -> Doubt | None:
         """To be called every `TICK_S` once it has started: what is doubtful now. Raises `RecorderError` when there is
@@ -175,12 +172,7 @@ class Session:
             self._liveness.close()
         if kill:
             await asyncio.to_thread(self._browser.kill)
-        await asyncio.gather(self._link.close(), self._browser.close())
-        await self._proxy.close()
-
-    async def _ways(self, opened: asyncio.Task[str]) -> list[str]:
-        port = await self._proxy.open()
-        return arguments(port, urlsplit(await opened).port or 0, self._config.webrtc_udp)
+        await self._station.close()
 
 
 async def first(*futures: asyncio.Future[Any], timeout: float | None = None) -> None:

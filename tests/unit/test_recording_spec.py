@@ -88,6 +88,8 @@ def test_a_page() -> None:
         task(layout="freestyle", url="https://example.org/", webGL=True), None, 1, Path("/data/t1"), Limits()
     )
     assert spec.subject == PageSpec("https://example.org/", True)
+    large = task(layout="freestyle", url="https://example.org/", scale=2)
+    assert to_spec(large, None, 1, Path("/data/t1"), Limits()).subject == PageSpec("https://example.org/", scale=2.0)
     asked = task(layout="freestyle", url="https://example.org/", ready="signal", ready_timeout_in_s=5)
     subject = to_spec(asked, None, 1, Path("/data/t1"), Limits()).subject
     assert subject == PageSpec("https://example.org/", ready="signal", ready_timeout_s=5)
