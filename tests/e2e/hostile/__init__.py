@@ -25,7 +25,7 @@ ask it, too.
 
 from __future__ import annotations
 
-from tests.e2e.hostile import addresses, rude
+from tests.e2e.hostile import addresses, oddities, rude
 from tests.e2e.hostile.entry import Hostile
 
-ALL: tuple[Hostile, ...] = (*addresses.PAGES, *rude.PAGES)
+ALL: tuple[Hostile, ...] = (*addresses.PAGES, *rude.PAGES, *oddities.PAGES)
