@@ -246,7 +246,30 @@ class WebConfig(_Section):
         description="Pages may send WebRTC's UDP, for pages that join a call. It goes past the rules on addresses: a "
         "firewall has to keep them then, see docs/decisions/0015-where-a-page-may-go.md.",
     )
-    sandbox: bool = Field(False, description="Chromium's own sandbox; needs a non-root user and user namespaces.")
+    sandbox: bool = Field(
+        True, description="Chromium's own sandbox; needs user namespaces. Off only for pages that you trust."
+    )
+    uids: tuple[int, int] | None = Field(
+        (60600, 61099),
+        description="Where the service is root: first and last user id for browsers, one for each; no accounts needed. "
+        "With null browsers are root, and the sandbox has to be off.",
+    )
+    memory_mb: int = Field(
+        2500, ge=500, description="Memory of one recording's browser, MiB; the page that takes more is ended."
+    )
+    max_threads: int = Field(
+        1500, ge=300, description="Threads of one recording's browser; the page that starts more is ended."
+    )
+    disk_mb: int = Field(
+        1000, ge=100, description="What one recording's browser keeps on disk, MiB; the page that keeps more is ended."
+    )
+
+    @field_validator("uids")
+    @classmethod
+    def _uids(cls, uids: tuple[int, int] | None) -> tuple[int, int] | None:
+        if uids is not None and not 1000 <= uids[0] <= uids[1] < 2**31:
+            raise ValueError("must be the first and the last user id, from 1000")
+        return uids
 
     @field_validator("allowed_networks", "denied_networks")
     @classmethod

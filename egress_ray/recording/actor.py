@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hmac
 import logging
 from dataclasses import replace
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import ray
 
+from egress_ray.folders import here, make_private
 from egress_ray.recording.job import Job, Outcome, Publication, Renewal
 from egress_ray.recording.renewal import keep
 from recorders.disk import free_mb, need
@@ -108,6 +110,10 @@ class Recording:
 
     async def _record(self, job: Job) -> Outcome:
         try:
+            data = here(job.order.data_dir)
+            with contextlib.suppress(OSError):  # who is to write there will tell
+                make_private(data)
+                make_private(data / "recordings")
             if job.spec.attempt == 1:
                 need(job.order.folder, job.room_mb)
             if job.order.place is not None:

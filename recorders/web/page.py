@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from recorders.errors import RecorderError, Refused, Unreachable
+from recorders.web.unseen import Unseen
 
 if TYPE_CHECKING:
     from playwright.async_api import Page, Request, Response
@@ -68,6 +69,7 @@ async def load(
             status.append(response.status)
 
     page.on("request", asked)
+    unseen = await Unseen.of(page)
     page.on("response", answered)
     loop = asyncio.get_running_loop()
     deadline = loop.time() + timeout_s
@@ -92,7 +94,7 @@ async def load(
             await page.wait_for_load_state("load", timeout=max(1.0, (deadline - loop.time()) * 1000))
     try:
         async with asyncio.timeout(_PAINT_TIMEOUT_S):
-            return Loaded(**await page.evaluate(_PAINTED))
+            return Loaded(**await unseen.ask(_PAINTED))
     except (TimeoutError, Error):  # busy, or gone on to another page meanwhile
         return Loaded(0.0, 0.0)
 

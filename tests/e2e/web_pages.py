@@ -39,6 +39,12 @@ _GLYPHS = "".join(
     f'<div style="position:absolute;top:100px;left:{100 * i}px;width:100px">&#x{code:x};</div>'
     for i, code in enumerate((0x6F22, 0x304B, 0xD55C, 0x1F984, 0x10FFFF))
 )
+# Takes memory without end, half a second after it is there.
+_HOG = """<script>
+const kept = [];
+const take = () => { kept.push(new Uint8Array(32 << 20).fill(1)); setTimeout(take, 20); };
+setTimeout(take, 500);
+</script>"""
 _PAGES = {
     **CONTRACT_PAGES,
     "/static": _PAGE.format(style="body{background:#246;color:#fff;font:40px sans-serif}", body="<p>A static page"),
@@ -46,6 +52,7 @@ _PAGES = {
     "/calm": _PAGE.format(style="body{background:#080}", body=_CALM),
     "/webgl": _PAGE.format(style="", body=_WEB_GL),
     "/hanging": _PAGE.format(style="body{background:#080}", body="<img src=/never>"),
+    "/hog": _PAGE.format(style="body{background:#080}", body=_HOG),
     "/rude": _PAGE.format(
         style="body{background:#080}",
         body="<script>open('/static'); alert('stop'); onbeforeunload = () => 'stay'; document.title = 'mine'; "
