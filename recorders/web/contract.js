@@ -1,18 +1,26 @@
 // What a page under record finds, and what is noticed in it: runs in each of its frames before the page's own
-// scripts. `call` tells the recorder (contract.py); `task` is what the page is told.
+// scripts. The recorder asks the page for what it has to tell, as `window[name]` (contract.py); `task` it is told.
 
 (name, task) => {
   "use strict";
-  const call = window[name];
-  delete window[name];
-  if (!call) return;
-  const tell = (...what) => call(...what).catch(() => {});
+  const MOST = 16;
+  const queue = [];
+  let asked = () => {};
+  const tell = (...what) => {
+    const told = queue.some((other) => other.join() === what.join());
+    if (!told && queue.length < MOST) queue.push(what);
+    asked();
+  };
 
   const noted = new Set();
   const note = (protection) => {
-    if (noted.has(protection)) return;
+    if (noted.has(protection) || noted.size === MOST) return;
     noted.add(protection);
-    tell("protected", protection);
+    try {
+      window.top[name].note(protection);
+    } catch {
+      // In a frame of another origin: it has nobody to tell.
+    }
   };
   const { requestMediaKeySystemAccess: ask } = Navigator.prototype;
   if (ask) {
@@ -25,19 +33,15 @@
 
   if (window !== window.top) return;
 
+  let state = "loading";
   class Egress extends EventTarget {
-    #state = "loading";
     constructor() {
       super();
       this.task = Object.freeze(task);
       Object.freeze(this);
-      call("begun").then(() => {
-        this.#state = "recording";
-        this.dispatchEvent(new Event("recording"));
-      }, () => {});
     }
     get state() {
-      return this.#state;
+      return state;
     }
     start() {
       tell("start");
@@ -47,6 +51,19 @@
     }
   }
   const egress = new Egress();
+  const recorder = Object.freeze({
+    note: (protection) => tell("protected", String(protection)),
+    begun: () => {
+      if (state === "recording") return;
+      state = "recording";
+      egress.dispatchEvent(new Event("recording"));
+    },
+    next: () => new Promise((resolve) => {
+      asked = () => queue.length && resolve(queue.splice(0));
+      asked();
+    }),
+  });
+  Object.defineProperty(window, name, { value: recorder });
   // Not a fixed one: a page may have an `egress` of its own.
   Object.defineProperty(window, "egress", { value: egress, writable: true, configurable: true });
 

@@ -1,13 +1,16 @@
 """What a page and its recorder say to each other: the task, the signals, and what is noticed in the page meanwhile.
 
-In the page it is `window.egress`, made by `contract.js`. Signals count from the page itself only: a frame in it, with
-whatever it was that was let into the page, can neither begin nor end a recording.
+In the page it is `window.egress`, made by `contract.js`. The page is asked, and cannot call: a binding of playwright's,
+called with what is not JSON, ends the driver. A frame in it, with whatever was let into it, is not asked, and can
+neither begin nor end a recording.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +21,11 @@ if TYPE_CHECKING:
     from playwright.async_api import CDPSession, Error, Frame, Page
 
 _SCRIPT = Path(__file__).with_name("contract.js")
-_BINDING = "__egressRay"
+_NAME = "__egressRay"
+_BEGUN = f"globalThis.{_NAME}?.begun()"
+_NEXT = f"globalThis.{_NAME}?.next()"
+# How soon the page is asked again: when it has told something, and when it has not been there to be asked.
+_AGAIN_S = 0.05
 
 
 class Contract:
@@ -26,9 +33,11 @@ class Contract:
 
     def __init__(self, task: dict[str, Any], report: Report) -> None:
         self._task = task
+        self._cdp: CDPSession | None = None
+        self._began = False
+        self._tasks: set[asyncio.Task[None]] = set()
         self.report = report
         loop = asyncio.get_running_loop()
-        self._began: asyncio.Future[None] = loop.create_future()
         self.started: asyncio.Future[None] = loop.create_future()
         self.ended: asyncio.Future[None] = loop.create_future()
         self.page: Page | None = None
@@ -38,7 +47,13 @@ class Contract:
         self.page = page
         page.on("pageerror", self._threw)
         page.on("framenavigated", self._navigated)
-        await asyncio.gather(self._bind(page), self._listen(page))
+        script = f"({_SCRIPT.read_text()})({json.dumps(_NAME)}, {json.dumps(self._task)})"
+        _, cdp = await asyncio.gather(page.add_init_script(script), page.context.new_cdp_session(page))
+        self._cdp = cdp
+        # The browser's own lines about what the page loads; not the page's, each of which would cost.
+        cdp.on("Log.entryAdded", self._logged)
+        await cdp.send("Log.enable")
+        self._do(self._listen(cdp))
 
     async def signalled(self, within_s: float) -> None:
         """Until the page says that it is ready, or has come to its end. Raises `Unreachable`."""
@@ -48,7 +63,9 @@ class Contract:
 
     def began(self) -> None:
         """The recording has begun, which the page is told."""
-        _set(self._began)
+        self._began = True
+        if self._cdp is not None:
+            self._do(self._tell(self._cdp))
 
     @property
     def has_ended(self) -> bool:
@@ -57,32 +74,40 @@ class Contract:
 
     def close(self) -> None:
         """Nothing more is waited for."""
-        for future in (self._began, self.started, self.ended):
-            future.cancel()
+        for waiting in (self.started, self.ended, *self._tasks):
+            waiting.cancel()
 
-    async def _bind(self, page: Page) -> None:
-        await page.expose_binding(_BINDING, self._told)
-        # Spoken before it is exposed, the name would not be there.
-        await page.add_init_script(f"({_SCRIPT.read_text()})({json.dumps(_BINDING)}, {json.dumps(self._task)})")
+    async def _listen(self, cdp: CDPSession) -> None:
+        """To the page, document after document, until cancelled."""
+        from playwright.async_api import Error
 
-    async def _listen(self, page: Page) -> None:
-        """To the browser's own lines about what the page loads; not to the page's: each of them would cost."""
-        browser: CDPSession = await page.context.new_cdp_session(page)
-        browser.on("Log.entryAdded", self._logged)
-        await browser.send("Log.enable")
+        while True:
+            told = None
+            with contextlib.suppress(Error):  # it has gone on to another document
+                if self._began:
+                    await cdp.send("Runtime.evaluate", {"expression": _BEGUN})
+                question = {"expression": _NEXT, "awaitPromise": True, "returnByValue": True}
+                told = (await cdp.send("Runtime.evaluate", question))["result"].get("value")
+            self._heard(told)
+            await asyncio.sleep(_AGAIN_S)
 
-    async def _told(self, source: dict[str, Any], what: str, which: str = "") -> None:
-        if what == "protected":
-            self.report.protected(str(which))
-        elif source["frame"] != source["page"].main_frame:
-            return
-        elif what == "begun":
-            await asyncio.shield(self._began)
-        elif what == "start":
-            _set(self.started)
-        elif what == "stop":
-            self.report.ended_by_page()
-            _set(self.ended)
+    async def _tell(self, cdp: CDPSession) -> None:
+        from playwright.async_api import Error
+
+        with contextlib.suppress(Error):
+            await cdp.send("Runtime.evaluate", {"expression": _BEGUN})
+
+    def _heard(self, told: Any) -> None:
+        """Whatever it is: the page may have made it."""
+        for what in told if isinstance(told, list) else ():
+            match what:
+                case ["protected", str(which)]:
+                    self.report.protected(which)
+                case ["start"]:
+                    _set(self.started)
+                case ["stop"]:
+                    self.report.ended_by_page()
+                    _set(self.ended)
 
     def _logged(self, event: dict[str, Any]) -> None:
         entry = event["entry"]
@@ -95,6 +120,11 @@ class Contract:
     def _navigated(self, frame: Frame) -> None:
         if frame.parent_frame is None:
             self.report.navigated()
+
+    def _do(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
 
 def _set(future: asyncio.Future[None]) -> None:

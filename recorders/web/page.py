@@ -68,8 +68,8 @@ async def load(
         if response.request.is_navigation_request() and response.frame == page.main_frame:
             status.append(response.status)
 
-    page.on("request", asked)
     unseen = await Unseen.of(page)
+    page.on("request", asked)
     page.on("response", answered)
     loop = asyncio.get_running_loop()
     deadline = loop.time() + timeout_s

@@ -13,16 +13,16 @@ import av
 import numpy as np
 import pytest
 
-from recorders.config import LogConfig, RecorderConfig, WebConfig
+from recorders.config import LogConfig, RecorderConfig
 from recorders.errors import RecorderError, Unreachable
 from recorders.log.finish import finish
 from recorders.recorder import EndReason, build
 from recorders.spec import Limits, PageSpec, RecordingSpec
-from tests.e2e.test_web import pages, pictures, record, recording, spec, until
+from tests.e2e.test_web import WEB, pages, pictures, record, recording, spec, until
 
 __all__ = ["pages"]
 # A busy machine takes its time for a browser.
-CONFIG = RecorderConfig(log=LogConfig(part_seconds=1.0), web=WebConfig(launch_timeout_s=60))
+CONFIG = RecorderConfig(log=LogConfig(part_seconds=1.0), web=WEB.model_copy(update={"launch_timeout_s": 60.0}))
 GREEN, BLUE = (0, 0x88, 0), (0, 0, 0xCC)
 
 

@@ -34,17 +34,17 @@ const box = (left, colour) => document.body.insertAdjacentHTML(
   "beforeend", `<div style="position:absolute;top:0;left:${left};width:50%;height:100%;background:${colour}"></div>`);
 setTimeout(box, 3600, "0", "#c00"); setTimeout(box, 3900, "50%", "#00c");
 </script>"""
-# Chinese, Japanese, Korean, a pictograph in colour, and what no font has, 100 pixels apart.
-_GLYPHS = "".join(
-    f'<div style="position:absolute;top:100px;left:{100 * i}px;width:100px">&#x{code:x};</div>'
-    for i, code in enumerate((0x6F22, 0x304B, 0xD55C, 0x1F984, 0x10FFFF))
-)
 # Takes memory without end, half a second after it is there.
 _HOG = """<script>
 const kept = [];
 const take = () => { kept.push(new Uint8Array(32 << 20).fill(1)); setTimeout(take, 20); };
 setTimeout(take, 500);
 </script>"""
+# Chinese, Japanese, Korean, a pictograph in colour, and what no font has, 100 pixels apart.
+_GLYPHS = "".join(
+    f'<div style="position:absolute;top:100px;left:{100 * i}px;width:100px">&#x{code:x};</div>'
+    for i, code in enumerate((0x6F22, 0x304B, 0xD55C, 0x1F984, 0x10FFFF))
+)
 _PAGES = {
     **CONTRACT_PAGES,
     "/static": _PAGE.format(style="body{background:#246;color:#fff;font:40px sans-serif}", body="<p>A static page"),

@@ -135,26 +135,30 @@ def test_an_attempt_that_is_fenced_off_writes_nothing(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-class _Frames:
-    main_frame = object()
-
-
-def test_signals_count_from_the_page_itself_only() -> None:
+def test_a_page_may_tell_whatever_it_likes_and_only_its_words_count() -> None:
     async def run() -> None:
         contract = Contract({}, Report("https://example.org/", 1))
-        page, told = _Frames(), cast(Any, contract)._told
-        for what in ("start", "stop"):
-            await told({"page": page, "frame": object()}, what)
+        hear = cast(Any, contract)._heard
+        nonsense: Any
+        for nonsense in (None, 1, "stop", {"0": "stop"}, [None], ["stop"], [[]], [["stop", 1]], [["protected", None]]):
+            hear(nonsense)
         assert not contract.started.done()
-        assert not contract.ended.done()
+        assert not contract.has_ended
         with pytest.raises(Unreachable, match="did not signal START_RECORDING within 0"):
             await contract.signalled(0.01)
-        await told({"page": page, "frame": object()}, "protected", "org.w3.clearkey")
-        for what in ("start", "start", "stop"):
-            await told({"page": page, "frame": page.main_frame}, what)
+        hear([["protected", "org.w3.clearkey"], ["start"], ["start"]])
         await contract.signalled(0.01)
-        assert contract.ended.done()
+        hear([["stop"]])
+        assert contract.has_ended
         assert contract.report.document()["protected_media"] == ["org.w3.clearkey"]
+
+    asyncio.run(run())
+
+
+def test_a_contract_that_is_closed_has_not_ended() -> None:
+    async def run() -> None:
+        contract = Contract({}, Report("https://example.org/", 1))
         contract.close()
+        assert not contract.has_ended
 
     asyncio.run(run())

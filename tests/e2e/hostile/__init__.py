@@ -25,7 +25,7 @@ ask it, too.
 
 from __future__ import annotations
 
-from tests.e2e.hostile import addresses
+from tests.e2e.hostile import addresses, oddities
 from tests.e2e.hostile.entry import Hostile
 
-ALL: tuple[Hostile, ...] = (*addresses.PAGES,)
+ALL: tuple[Hostile, ...] = (*addresses.PAGES, *oddities.PAGES)

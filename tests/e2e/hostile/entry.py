@@ -34,9 +34,10 @@ const settle = async attempts => {
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the server answers at one path."""
+    """What the server answers at one path, after so many seconds."""
 
     body: str = ""
+    after: float = field(default=0.0, kw_only=True)
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
     type: str = "text/html; charset=utf-8"

@@ -108,7 +108,8 @@ def _made(pages: tuple[Hostile, ...], folder: Path, outer: contextlib.ExitStack)
         tls.socket = _certified(folder).wrap_socket(tls.socket, server_side=True, do_handshake_on_connect=False)
         made = World(plain.server_port, tls.server_port, {page.name: page for page in pages})
         for server in (plain, tls):
-            server.world = made
+            server.world, server.closing = made, threading.Event()
+            stack.callback(server.closing.set)
             stack.callback(server.server_close)
         for address in ("127.0.0.1", "127.0.0.2", ALLOWED, *(["::1"] if socket.has_ipv6 else [])):
             for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
@@ -187,6 +188,7 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
     world: World
+    closing: threading.Event
 
     def handle_error(self, request: object, client_address: object) -> None:
         """A browser that goes away is no error."""
@@ -201,6 +203,8 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         name = self.path.removeprefix("/").partition("/")[0]
         answer = self.server.world.answer(self.path)
+        if self.server.closing.wait(answer.after):
+            return
         body = self.server.world.place(answer.body, name).encode()
         self.send_response(answer.status)
         self.send_header("Content-Type", answer.type)
