@@ -16,19 +16,19 @@ import psutil
 import pytest
 from playwright.async_api import Page
 
-from recorders.config import LogConfig, RecorderConfig, WebConfig
+from recorders.config import LogConfig, RecorderConfig
 from recorders.errors import Lost
 from recorders.log.finish import finish
 from recorders.log.segment_log import read_index
 from recorders.web.browser import Browser
 from recorders.web.recorder import WebRecorder
-from tests.e2e.test_web import chromium_of, pictures, spec, until
+from tests.e2e.test_web import WEB, chromium_of, pictures, spec, until
 from tests.e2e.web_pages import serve_pages
 from tests.oracle.analyse import analyse
 from tests.oracle.hls import probe_quiet, validate
 from tests.oracle.page import serve_page
 
-CONFIG = RecorderConfig(log=LogConfig(part_seconds=1.0), web=WebConfig(replace_in_a_row=20))
+CONFIG = RecorderConfig(log=LogConfig(part_seconds=1.0), web=WEB.model_copy(update={"replace_in_a_row": 20}))
 _GAP_S = 4.0
 # A browser that takes no longer than this to start is on a machine that is not too busy for the limit.
 _STARTED_S = 1.5
@@ -66,7 +66,8 @@ async def renderer_killed() -> None:
 
 
 async def page_crashed() -> None:
-    asyncio.get_running_loop().create_task(_ignored(_Known.page.goto("chrome://crash")))
+    cdp = await _Known.page.context.new_cdp_session(_Known.page)
+    asyncio.get_running_loop().create_task(_ignored(cdp.send("Page.crash")))
 
 
 async def browser_stopped() -> None:
