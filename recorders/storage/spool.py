@@ -64,7 +64,6 @@ class Spool:
         self._remote = Remote(place.url, place.path)
         self._uploaded: dict[str, str] = {}
         self._logs: dict[LogName, _Sent] = {}
-        self._beside: dict[str, int] = {}
         self._beside_at = time.monotonic()
         # A single file is made of all parts, so they stay at hand; otherwise nobody needs them here again.
         self._release = codecs_of(place.format).container is None
@@ -92,17 +91,16 @@ class Spool:
         """
         for sent in self._known():
             self._advance(sent, live)
-        if live and time.monotonic() - self._beside_at >= _BESIDE_S:
+        if not live or time.monotonic() - self._beside_at >= _BESIDE_S:
             self._beside_at = time.monotonic()
             self._send_beside()
 
     def _send_beside(self) -> None:
         """What has changed of the files beside the log: small ones that are replaced, or come at the end."""
         for name in files.beside_in(self.folder, self.place.prefix):
-            changed = (self.folder / name).stat().st_mtime_ns
-            if self._beside.get(name) != changed:
-                self._remote.put(self.folder / name, name)
-                self._beside[name] = changed
+            digest = sha256((self.folder / name).read_bytes()).hexdigest()
+            if self._uploaded.get(name) != digest:
+                self._put(name, digest)
 
     def _known(self) -> list[_Sent]:
         """Of each log that there is here."""

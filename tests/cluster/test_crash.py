@@ -38,7 +38,8 @@ def test_a_killed_recorder_is_replaced_and_its_recording_goes_on(app: App, kind:
         app.stop(task)
         done = app.wait(task, "STOPPED")
     assert (done["reason"], done["error"]) == ("user_stop", "")
-    assert done["payload"]["files"] == ["out.m3u8", "out.mp4", "out.json"]
+    reports = ["out_1_report.json", "out_2_report.json"] if kind == "web" else []
+    assert done["payload"]["files"] == ["out.m3u8", "out.mp4", "out.json", *reports]
     index = read_index(app.folder(task))
     assert [attempt.attempt for attempt in index.attempts] == [1, 2]
     (loss,) = losses(index, {killed: kind})

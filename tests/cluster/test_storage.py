@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from recorders.log.index import parse
+from recorders.web.redact import bare
 from tests.chaos.ledger import doubles
 from tests.cluster.service import App, Service, command, free_port, native, page, running, until
 from tests.oracle.hls import probe_quiet, validate
@@ -51,7 +52,10 @@ def test_a_recording_is_in_the_store_when_it_is_stopped_and_is_served_from_there
         until(lambda: any(name.endswith(".m4s") for name in _objects(s3, app, task)), 5, lambda: "no part in the store")
         app.stop(task)
         done = app.wait(task, "STOPPED")
-    assert done["payload"]["files"] == ["out.m3u8", "out.mp4", "out.json"]
+    reports = ["out_1_report.json"] if kind == "web" else []
+    assert done["payload"]["files"] == ["out.m3u8", "out.mp4", "out.json", *reports]
+    for report in reports:
+        assert app.service.http.get(app.file(task, report)).json()["page"] == bare(url)
     assert not app.folder(task).exists(), "the spool is empty"
     objects = _objects(s3, app, task)
     _intact(objects)
