@@ -94,9 +94,15 @@ def find_chromium(config: WebConfig, playwrights_own: str, for_all: bool = False
         if shutil.which(config.chromium_path) is None:
             raise RecorderError(f"The browser of setting web.chromium_path, {config.chromium_path}, does not exist.")
         return config.chromium_path
-    if Path(playwrights_own).is_file() and not (for_all and not open_to_all(playwrights_own)):
+    installed = Path(playwrights_own).is_file()
+    if installed and (not for_all or open_to_all(playwrights_own)):
         return playwrights_own
     found = next(filter(None, map(shutil.which, _ON_PATH)), None)
+    if found is None and installed:
+        raise RecorderError(
+            f"The browser {playwrights_own} is for its owner alone, but would run as another user (setting web.uids): "
+            "install the package chromium, or set PLAYWRIGHT_BROWSERS_PATH to a folder that all may read."
+        )
     if found is None:
         raise RecorderError(
             "No Chromium is installed on this node: install the package chromium, or run `playwright install chromium`."

@@ -56,7 +56,6 @@ PREFERENCES: dict[str, Any] = {
     },
     "payments": {"can_make_payment_enabled": False},
     "plugins": {"always_open_pdf_externally": True},
-    "policy": {"url_blocklist": ["*"], "url_allowlist": ["http://*", "https://*", "about:*", "data:*", "blob:*"]},
     "printing": {"enabled": False},
     "profile": {
         "default_content_setting_values": dict.fromkeys(_REFUSED, _BLOCK),

@@ -16,14 +16,15 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
-from recorders.config import RecorderConfig, WebConfig
+from recorders.config import RecorderConfig
 from recorders.errors import Lost, RecorderError
 from recorders.web.recorder import WebRecorder
-from tests.e2e.test_web import CONFIG, chromium_of, failure, record, recording, spec
+from tests.e2e.test_web import CONFIG, WEB, chromium_of, failure, record, recording, spec
 from tests.e2e.web_pages import serve_pages
 
 ROOT = os.geteuid() == 0
@@ -40,6 +41,10 @@ exec setpriv --ambient-caps=-all --inh-caps=-all "$@"' sh {browser} "$@"
 def pages() -> Iterator[str]:
     with serve_pages() as origin:
         yield origin
+
+
+def _with(**web: Any) -> RecorderConfig:
+    return CONFIG.model_copy(update={"web": WEB.model_copy(update=web)})
 
 
 @dataclass(frozen=True)
@@ -129,16 +134,16 @@ def test_without_user_namespaces_one_sentence_says_what_to_do(tmp_path: Path, pa
         script = folder / "chromium"
         script.write_text(_NO_NAMESPACES.format(browser=chromium))
         script.chmod(0o755)
-        error = failure(spec(tmp_path, f"{pages}/static"), RecorderConfig(web=WebConfig(chromium_path=str(script))))
+        error = failure(spec(tmp_path, f"{pages}/static"), _with(chromium_path=str(script)))
         assert str(error).startswith("Chromium's sandbox cannot work here, because this system gives ordinary users no")
-        off = RecorderConfig(web=WebConfig(chromium_path=str(script), sandbox=False))
+        off = _with(chromium_path=str(script), sandbox=False)
         assert record(spec(tmp_path, f"{pages}/static"), 0.5, off).parts
     finally:
         shutil.rmtree(folder)
 
 
 def test_a_page_that_takes_too_much_is_ended_and_another_recording_is_not(tmp_path: Path, pages: str) -> None:
-    small = RecorderConfig(log=CONFIG.log, web=WebConfig(memory_mb=700))
+    small = _with(memory_mb=700)
 
     async def run() -> None:
         async with recording(spec(tmp_path / "calm", f"{pages}/static")) as calm:
@@ -210,6 +215,7 @@ def test_a_service_that_is_not_root_records_too(pages: str) -> None:
     try:
         os.chown(folder, uid, uid)
         given = {"task_id": "t", "folder": str(folder), "subject": {"url": f"{pages}/static"}}
+        given["config"] = CONFIG.model_dump(mode="json")
         done = subprocess.run(
             [python, "-m", "recorders", "--seconds", "6", "-"],
             input=json.dumps(given).encode(),
@@ -228,5 +234,5 @@ def test_a_service_that_is_not_root_records_too(pages: str) -> None:
 
 @needs_root
 def test_root_itself_is_not_a_user_for_a_sandboxed_browser(tmp_path: Path, pages: str) -> None:
-    error = failure(spec(tmp_path, f"{pages}/static"), RecorderConfig(web=WebConfig(uids=None)))
+    error = failure(spec(tmp_path, f"{pages}/static"), _with(uids=None))
     assert (type(error), "set web.uids" in str(error)) == (RecorderError, True)

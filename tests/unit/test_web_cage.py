@@ -15,6 +15,7 @@ from egress_ray.folders import make_private
 from recorders.config import WebConfig
 from recorders.errors import RecorderError
 from recorders.web import uids
+from recorders.web.browser import find_chromium
 from recorders.web.cage import LAUNCHER, Cage, open_to_all
 from recorders.web.hunger import family
 from recorders.web.uids import Uid
@@ -87,11 +88,16 @@ def test_all_that_a_process_has_started_counts() -> None:
     assert not list(family(parent.pid))
 
 
-def test_a_browser_of_one_user_alone_is_not_one_for_all(tmp_path: Path) -> None:
+def test_a_browser_of_one_user_alone_is_not_one_for_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert open_to_all("/bin/sh")
     private = tmp_path / "chromium"
     private.touch(0o700)
     assert not open_to_all(str(private))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    private.rename(tmp_path / "own")
+    assert find_chromium(WebConfig(), str(tmp_path / "own")) == str(tmp_path / "own")
+    with pytest.raises(RecorderError, match="is for its owner alone"):
+        find_chromium(WebConfig(), str(tmp_path / "own"), for_all=True)
 
 
 def test_data_are_not_for_other_users(tmp_path: Path) -> None:

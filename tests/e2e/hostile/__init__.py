@@ -25,7 +25,7 @@ ask it, too.
 
 from __future__ import annotations
 
-from tests.e2e.hostile import addresses, oddities
+from tests.e2e.hostile import addresses, oddities, rude
 from tests.e2e.hostile.entry import Hostile
 
-ALL: tuple[Hostile, ...] = (*addresses.PAGES, *oddities.PAGES)
+ALL: tuple[Hostile, ...] = (*addresses.PAGES, *oddities.PAGES, *rude.PAGES)
