@@ -28,9 +28,11 @@ from tests.oracle.analyse import analyse
 from tests.oracle.hls import probe_quiet, validate
 from tests.oracle.page import serve_page
 
-CONFIG = RecorderConfig(log=LogConfig(part_seconds=1.0), web=WEB.model_copy(update={"replace_in_a_row": 20}))
-_GAP_S = 4.0
-# A browser that takes no longer than this to start is on a machine that is not too busy for the limit.
+CONFIG = RecorderConfig(
+    log=LogConfig(part_seconds=1.0), web=WEB.model_copy(update={"replace_in_a_row": 20, "launch_timeout_s": 60})
+)
+_GAP_S, _OFFSET_MS = 4.0, 60
+# A browser that takes no longer than this to start is on a machine that is not too busy for the limits.
 _STARTED_S = 1.5
 
 
@@ -42,6 +44,11 @@ class _Known(Browser):
     async def subject(self) -> Page:
         _Known.page = await super().subject()
         return _Known.page
+
+
+def limits(started: float) -> tuple[float, float]:
+    """Seconds of a gap, milliseconds between sound and picture, where a browser takes so many seconds to start."""
+    return (_GAP_S, _OFFSET_MS) if started <= _STARTED_S else (_GAP_S + 3 * started, 4 * _OFFSET_MS)
 
 
 def of_type(kind: str) -> list[psutil.Process]:
@@ -60,14 +67,7 @@ def of_type(kind: str) -> list[psutil.Process]:
 
 
 async def renderer_killed() -> None:
-    await _Known.page.evaluate("0")
-    for process in of_type("renderer"):
-        process.kill()
-
-
-async def page_crashed() -> None:
-    cdp = await _Known.page.context.new_cdp_session(_Known.page)
-    asyncio.get_running_loop().create_task(_ignored(cdp.send("Page.crash")))
+    of_type("renderer")[0].kill()
 
 
 async def browser_stopped() -> None:
@@ -81,20 +81,12 @@ async def browser_killed() -> None:
 
 
 async def page_closed() -> None:
-    asyncio.get_running_loop().create_task(_ignored(_Known.page.close()))
-
-
-async def _ignored(what: Awaitable[Any]) -> None:
-    try:
-        await what
-    except Exception:
-        return
+    await _Known.page.close()
 
 
 FAULTS: dict[Callable[[], Awaitable[None]], str] = {
-    page_crashed: "The page crashed in the browser.",
-    browser_stopped: "The browser sent nothing any more.",
-    renderer_killed: "",
+    renderer_killed: "crashed",
+    browser_stopped: "nothing",
     page_closed: "The page closed itself.",
     browser_killed: "The browser was closed or crashed.",
 }
@@ -112,13 +104,13 @@ def test_the_slate_is_shown_until_another_browser_goes_on_in_the_same_log(
         begun = time.monotonic()
         recorder = WebRecorder(spec(tmp_path, url), CONFIG)
         task = asyncio.create_task(recorder.run())
-        await until(lambda: task.done() or recorder.progress().phase == "recording", 30)
+        await until(lambda: task.done() or recorder.progress().phase == "recording", 70)
         started = time.monotonic() - begun
         for n, fault in enumerate(FAULTS, 1):
-            await asyncio.sleep(3.2)
+            await asyncio.sleep(2.8)
             await fault()
-            await until(lambda n=n: task.done() or len(_replaced(recorder)) == n, 40)  # type: ignore[misc]
-        await asyncio.sleep(3.2)
+            await until(lambda n=n: task.done() or len(_replaced(recorder)) == n, 70)  # type: ignore[misc]
+        await asyncio.sleep(2.8)
         recorder.stop()
         assert await asyncio.wait_for(task, 20) == "user_stop"
         return recorder
@@ -138,10 +130,10 @@ def test_the_slate_is_shown_until_another_browser_goes_on_in_the_same_log(
     assert (report.damage, report.video and report.video.gaps, report.audio and report.audio.gaps) == ((), (), ())
     progress = recorder.progress()
     assert report.frames == report.frames_expected == progress.counters["frames"], report
-    assert progress.message.startswith("The browser was replaced 5 times, the last time ")
+    assert progress.message.startswith(f"The browser was replaced {len(FAULTS)} times, the last time ")
     seen, heard = pictures(tmp_path / "recording.mp4"), _loudness(tmp_path / "recording.mp4")
     offsets = report.users["user1"].offsets
-    most = _GAP_S if started <= _STARTED_S else _GAP_S + 3 * started
+    most, apart = limits(started)
     borders = [*(slate["start"] for slate in told["slates"]), report.duration]
     for slate, sentence, following in zip(told["slates"], FAULTS.values(), borders[1:], strict=True):
         what = f"{slate} of {borders}, started in {started:.1f} s\n{report}"
@@ -153,14 +145,19 @@ def test_the_slate_is_shown_until_another_browser_goes_on_in_the_same_log(
         assert heard[round(slate["start"] * 20) + 4 : round(slate["end"] * 20) - 3].max() < 0.001, what
         after = [abs(offset) for t, offset in offsets if slate["end"] + 0.5 < t < following - 0.2]
         assert after, what
-        assert np.median(after) <= 60, what
+        assert np.median(after) <= apart, what
 
 
 def test_a_gpu_process_that_is_killed_is_mended_by_the_browser_itself(tmp_path: Path) -> None:
+    started = 0.0
+
     async def run(url: str) -> WebRecorder:
+        nonlocal started
+        begun = time.monotonic()
         recorder = WebRecorder(spec(tmp_path, url), CONFIG)
         task = asyncio.create_task(recorder.run())
-        await until(lambda: task.done() or recorder.progress().phase == "recording", 30)
+        await until(lambda: task.done() or recorder.progress().phase == "recording", 70)
+        started = time.monotonic() - begun
         await asyncio.sleep(2.2)
         for process in of_type("gpu-process"):
             process.kill()
@@ -175,10 +172,11 @@ def test_a_gpu_process_that_is_killed_is_mended_by_the_browser_itself(tmp_path: 
     report = analyse(tmp_path / "recording.mp4", users=["user1"], frame_rate=30)
     assert report.frames == report.frames_expected == recorder.progress().counters["frames"], report
     assert not report.black, report
-    assert all(end - start <= _GAP_S for start, end in report.users["user1"].frozen), report
+    most, apart = limits(started)
+    assert all(end - start <= most for start, end in report.users["user1"].frozen), report
     after = [abs(offset) for t, offset in report.users["user1"].offsets if t > 5]
     assert after, report
-    assert np.median(after) <= 60, report
+    assert np.median(after) <= apart, report
 
 
 def test_browsers_that_die_again_and_again_end_the_attempt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -186,9 +184,9 @@ def test_browsers_that_die_again_and_again_end_the_attempt(tmp_path: Path, monke
         config = replace_web(replace_in_a_row=1)
         recorder = WebRecorder(spec(tmp_path, url), config)
         task = asyncio.create_task(recorder.run())
-        await until(lambda: task.done() or recorder.progress().parts >= 1, 30)
+        await until(lambda: task.done() or recorder.progress().parts >= 1, 70)
         await browser_killed()
-        await until(lambda: task.done() or len(_replaced(recorder)) == 1, 40)
+        await until(lambda: task.done() or len(_replaced(recorder)) == 1, 70)
         await browser_killed()
         with pytest.raises(Lost, match=r"^The browser was closed or crashed. 1 browsers in a row were replaced."):
             await asyncio.wait_for(task, 20)
@@ -204,7 +202,7 @@ def test_a_page_that_hangs_is_loaded_again_once_and_then_recorded_as_it_stands(t
     async def run(url: str) -> WebRecorder:
         recorder = WebRecorder(spec(tmp_path, url), replace_web(hung_s=1.5))
         task = asyncio.create_task(recorder.run())
-        await until(lambda: task.done() or len(_replaced(recorder)) == 1, 40)
+        await until(lambda: task.done() or len(_replaced(recorder)) == 1, 70)
         await asyncio.sleep(5)
         assert [why for _, why in _replaced(recorder)] == ["The page did not answer for 1.5 s."]
         recorder.stop()
