@@ -39,6 +39,8 @@ class _Session:
         self.error: RecorderError | None = None
         self.closed: list[bool] = []
         self.lost: tuple[asyncio.Future[None], ...] = ()
+        self.contract = _Contract()
+        self.requests_refused = 0
         self._comes = comes
 
     async def start(self, prepared: Any = None) -> Beginning:
@@ -54,6 +56,14 @@ class _Session:
 
     async def close(self, kill: bool = False) -> None:
         self.closed.append(kill)
+
+
+class _Contract:
+    """Of a page that does not say that it is at its end."""
+
+    def __init__(self) -> None:
+        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.has_ended = False
 
 
 class _Output:
