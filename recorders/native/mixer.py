@@ -13,7 +13,7 @@ import numpy as np
 from av.audio.resampler import AudioResampler
 
 from recorders.native.conceal import Concealment
-from recorders.native.drift import Drift, Samples
+from recorders.drift import Drift, Samples
 
 __all__ = ["Mixer", "Samples"]
 
