@@ -156,6 +156,13 @@ class Browser:
             raise Lost(f"The browser {path} did not start{root}: {_first_line(error)}.") from error
         self._context.on("close", lambda _: self._lose("The browser was closed or crashed."))
 
+    @property
+    def folder(self) -> Path:
+        """The profile's. Raises `Lost` when the browser is not running."""
+        if self._profile is None:
+            raise Lost("The browser is not running.")
+        return self._profile.folder
+
     async def subject(self) -> Page:
         """The tab to record: without a page, green, with a title of our own by which the capture finds it."""
         context = self._running

@@ -5,7 +5,7 @@ Blocking; `Output` is used from one thread at a time.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from recorders.log.tracks import VideoTrack
 from recorders.log.window import Window
 from recorders.spec import AudioSpec, RecordingSpec, VideoSpec
 from recorders.web.pictures import Passed, Pictures, Transcoded
+from recorders.web.raw import Raw
 from recorders.web.slate import Slate
 from recorders.web.sound import Sound
 
@@ -68,12 +69,12 @@ class Output:
         if begun.codec is None or video is None or codecs.video is None:
             self._open(None)
         else:
-            passed = begun.codec == codecs.video
-            self._pictures = (
-                Passed(cast(Any, begun.codec), video, config, begun.matrix)
-                if passed
-                else Transcoded(begun.codec, codecs.video, video, config, begun.matrix)
-            )
+            if begun.ring is not None:
+                self._pictures = Raw(codecs.video, video, config, begun.matrix, begun.ring)
+            elif begun.codec == codecs.video:
+                self._pictures = Passed(codecs.video, video, config, begun.matrix)
+            else:
+                self._pictures = Transcoded(begun.codec, codecs.video, video, config, begun.matrix)
             if self._pictures.track is not None:
                 self._open(self._pictures.track)
 
@@ -81,6 +82,8 @@ class Output:
         """What comes from now on is another browser's, and is put in its place by the wall clock."""
         if begun.codec != self._codec:
             raise Lost(f"The browser that went on encodes {begun.codec} and not {self._codec}.")
+        if isinstance(self._pictures, Raw) and begun.ring is not None:
+            self._pictures.ring = begun.ring
         first = self._number(begun.at)
         if self._pictures is None:
             self._fill(first, why)

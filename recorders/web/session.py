@@ -6,6 +6,7 @@ What comes after it is the business of `succession.py`.
 from __future__ import annotations
 
 import asyncio
+import secrets
 import time
 from collections.abc import Coroutine
 from dataclasses import dataclass
@@ -20,6 +21,9 @@ from recorders.web.colour import Matrix
 from recorders.web.link import Link
 from recorders.web.liveness import Doubt, Liveness
 from recorders.web.page import Loaded, load
+from recorders.web.ring import CODEC as RAW
+from recorders.web.ring import SECRET_BYTES, Ring
+from recorders.web.ring import options as ring_options
 from recorders.web.sink import Feed
 
 T = TypeVar("T")
@@ -33,12 +37,14 @@ _FLUSH_PAUSE_S = 2.0
 class Beginning:
     """When a session's pictures and sound begin (Unix seconds), and what they are.
 
-    `codec` is what the browser encodes with (FFmpeg's name), None without pictures; `matrix` is that of its pictures.
+    `codec` is what the browser encodes with (FFmpeg's name), None without pictures; `matrix` is that of its pictures,
+    `ring` has them where they come as they are.
     """
 
     at: float
     codec: str | None
     matrix: Matrix
+    ring: Ring | None = None
 
 
 class Session:
@@ -50,7 +56,9 @@ class Session:
         self.feed = feed
         self._subject = subject
         self._config = config
-        self._options = options
+        self._video = video
+        self._secret = secrets.token_bytes(SECRET_BYTES)
+        self._options = {**options, "ring": ring_options(video, self._secret)}
         self._link, self._browser = Link(feed), Browser(config, video, subject.web_gl)
         self._liveness: Liveness | None = None
 
@@ -93,7 +101,8 @@ class Session:
                 await cancel(loaded)
         began = time.time() - (time.monotonic() - begun["monotonic"])
         codec = codec_name(ready["codec"]) if ready["codec"] else None
-        return Beginning(began, codec, ready["matrix"] or "bt709")
+        ring = Ring(browser.folder, self._secret, self._video) if codec == RAW else None
+        return Beginning(began, codec, ready["matrix"] or "bt709", ring)
 
     def look(self) -> Doubt | None:
         """To be called every `TICK_S` once it has started: what is doubtful now. Raises `RecorderError` when there is

@@ -85,9 +85,9 @@ def test_another_rate_keeps_time(rate: int) -> None:
     [(48000, 44100, 0.1), (44100, 48000, 0.1), (48000, 32000, 0.1), (8000, 11025, 120.0)],
 )
 def test_a_conversion_is_exact_to_the_sample_for_hours(rate: int, wanted: int, longest: float) -> None:
-    """What the resampler holds back stays the same, so nothing is won or lost: in uneven blocks, the last for an hour."""
+    """What the resampler holds back stays the same, so nothing is won or lost; the last for an hour."""
     sound, came, held = Sound(wanted, 1), 0, set()
-    for size in np.random.default_rng(1).integers(1, longest * rate, 60).tolist():
+    for size in np.random.default_rng(1).integers(1, int(longest * rate), 60).tolist():
         sound.add(came / rate, rate, np.zeros((1, size), np.float32))
         came += size
         held.add(round(came * wanted / rate - sound.length))
