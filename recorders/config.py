@@ -222,6 +222,9 @@ class WebConfig(_Section):
         ge=0,
         description="Browsers that are replaced in a row within an attempt when they crash or hang; then it is lost.",
     )
+    hung_s: float = Field(
+        10.0, gt=0, description="A page that does not answer for this long is loaded again, once in a row."
+    )
     healthy_s: float = Field(30.0, gt=0, description="After this long without a fault, a new row begins.")
     sandbox: bool = Field(False, description="Chromium's own sandbox; needs a non-root user and user namespaces.")
 

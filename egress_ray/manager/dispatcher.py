@@ -198,7 +198,7 @@ class Dispatcher:
     def _seen(self, entry: Entry) -> Task:
         """A task with the files that its recorder told of since the store was written."""
         driver = self._drivers.get(entry.key)
-        return entry.task if driver is None else driver.with_files(entry.task)
+        return entry.task if driver is None else driver.with_progress(entry.task)
 
 
 async def _told(why: str) -> None:

@@ -104,9 +104,13 @@ class Driver:
         if not self._stays:
             self._leaving.set()
 
-    def with_files(self, task: Task) -> Task:
-        """The task with the files that the recorder last told of."""
-        return task if task.state.terminal or not self._files else replace(task, files=self._files)
+    def with_progress(self, task: Task) -> Task:
+        """The task with the files and the message that the recorder last told of."""
+        if task.state.terminal:
+            return task
+        renewal = self.renewal
+        told = renewal.progress.message if renewal is not None and renewal.attempt == task.attempt else ""
+        return replace(task, files=self._files or task.files, message=f"{task.message} {told}".strip())
 
     async def _drive(self) -> None:
         try:
@@ -314,11 +318,15 @@ class Driver:
             if not self.stop_asked.is_set():
                 # From now on it is finished and not resumed, whatever dies. Whoever asks for a stop notes why.
                 await self._end(Event.STOP_ASKED, reason=outcome.reason)
-            await self._close("", actor)
+            await self._close(self._with(outcome.message), actor)
         elif outcome.retryable or outcome.kind == "fenced":
             await self._retry(outcome.error)
         else:
-            await self._finish(Event.BROKEN, actor, error=outcome.error)
+            await self._finish(Event.BROKEN, actor, error=outcome.error, message=self._with(outcome.message))
+
+    def _with(self, message: str) -> str:
+        """The task's message and another one, of the recorder's last attempt."""
+        return f"{self._entry.task.message} {message}".strip()
 
     async def _close(self, message: str, actor: Any | None = None) -> None:
         """End a task that was to end."""

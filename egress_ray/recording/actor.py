@@ -88,7 +88,7 @@ class Recording:
             return Outcome("fenced", error=str(error))
         except RecorderError as error:
             return self._broken(job, error)
-        return Outcome("closed", reason=reason)
+        return Outcome("closed", reason=reason, message=recorder.progress().message)
 
     async def _take_up_spool(self, place: Place, job: Job) -> None:
         """What is recorded goes to its place from now on. A log that other nodes have begun is gone on with, if the
@@ -112,7 +112,9 @@ class Recording:
     def _broken(self, job: Job, error: RecorderError) -> Outcome:
         """Whether another attempt could mend it."""
         mistake = isinstance(error, Unreachable) and job.spec.attempt == 1
-        return Outcome("broken", error=str(error), retryable=error.retryable and not mistake and not self._stopping)
+        retryable = error.retryable and not mistake and not self._stopping
+        message = self._recorder.progress().message if self._recorder is not None else ""
+        return Outcome("broken", error=str(error), retryable=retryable, message=message)
 
     async def finish(self) -> Finished:
         """Finish the files once the recording has ended. Raises `RecorderError`; may be called again then."""

@@ -49,12 +49,13 @@ class Job:
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """How an attempt ended. `error` is one sentence when it is broken; `retryable` tells that a fresh attempt may go on
-    where it broke off. Its files are still to be finished."""
+    where it broke off; `message` is its progress' last. Its files are still to be finished."""
 
     kind: Literal["closed", "broken", "fenced"]
     reason: str = ""
     error: str = ""
     retryable: bool = False
+    message: str = ""
 
 
 @dataclass(frozen=True, slots=True)

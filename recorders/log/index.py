@@ -9,6 +9,9 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 
+# Times of the same moment that were reckoned in two ways.
+_SAME_S = 0.001
+
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
@@ -64,6 +67,17 @@ class Index:
     def seconds(self) -> float:
         """Recorded media, gaps left out."""
         return sum(part.duration for part in self.parts)
+
+    @property
+    def slates(self) -> tuple[Slate, ...]:
+        """All slates, those that reach over the borders of parts in one piece."""
+        found: list[Slate] = []
+        for slate in (slate for part in self.parts for slate in part.slates):
+            if found and found[-1].why == slate.why and abs(slate.start - found[-1].end) <= _SAME_S:
+                found[-1] = Slate(found[-1].start, slate.end, slate.why)
+            else:
+                found.append(slate)
+        return tuple(found)
 
     def attempt_of(self, part: Part) -> Attempt:
         return next(entry for entry in self.attempts if entry.attempt == part.attempt)

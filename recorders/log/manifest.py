@@ -27,7 +27,9 @@ def manifest(folder: Path, prefix: str, index: Index) -> str:
         "tracks": _tracks(folder / index.attempt_of(index.parts[0]).init),
         "attempts": [_attempt(index, attempt.attempt) for attempt in index.attempts],
         "gaps": _gaps(index),
-        "slates": _slates(index),
+        "slates": [
+            {"start": round(slate.start, 6), "end": round(slate.end, 6), "why": slate.why} for slate in index.slates
+        ],
         "files": [*_made(folder, prefix), *logged(index)],
     }
     return json.dumps(document, indent=2) + "\n"
@@ -80,18 +82,6 @@ def _gaps(index: Index) -> list[dict[str, float]]:
         if after.start - end > _GAP_S:
             gaps.append({"start": round(end, 6), "end": round(after.start, 6)})
     return gaps
-
-
-def _slates(index: Index) -> list[dict[str, Any]]:
-    """Where the last picture and silence stand for what could not be recorded, over the borders of parts."""
-    slates: list[dict[str, Any]] = []
-    for slate in (slate for part in index.parts for slate in part.slates):
-        start, end = round(slate.start, 6), round(slate.end, 6)
-        if slates and slates[-1]["why"] == slate.why and start - slates[-1]["end"] <= _GAP_S:
-            slates[-1]["end"] = end
-        else:
-            slates.append({"start": start, "end": end, "why": slate.why})
-    return slates
 
 
 def _made(folder: Path, prefix: str) -> list[dict[str, Any]]:

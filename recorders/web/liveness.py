@@ -24,9 +24,8 @@ _LOST_S = 5.0
 # How often the browser is asked whether it is there, how long its answer may take.
 _ASK_S = 0.5
 _ANSWER_S = 1.5
-# The same for the page. It may be busy with itself for a while, and is no worse for it.
+# The same for the page, which may be busy with itself for a while, and is no worse for it: setting `web.hung_s`.
 _PAINT_S = 2.0
-_PAINTED_S = 10.0
 _FRAME = "new Promise(resolve => requestAnimationFrame(() => resolve(0)))"
 # Where the page's own scripts, and what they have made of `requestAnimationFrame`, are not.
 _WORLD = "egress"
@@ -61,7 +60,8 @@ class Quiet:
 class Liveness:
     """Of a browser that records: `heard` tells when its last packet came (monotonic seconds)."""
 
-    def __init__(self, cdp: CDPSession, heard: Callable[[], float]) -> None:
+    def __init__(self, cdp: CDPSession, heard: Callable[[], float], hung_s: float) -> None:
+        self._hung_s = hung_s
         self._heard = heard
         self._last = heard()
         self._packets = Quiet()
@@ -69,9 +69,9 @@ class Liveness:
         self._page = _Question(_Frame(cdp).ask, _PAINT_S)
 
     @classmethod
-    async def of(cls, page: Page, heard: Callable[[], float]) -> Liveness:
-        """`page` is the one under record."""
-        return cls(await page.context.new_cdp_session(page), heard)
+    async def of(cls, page: Page, heard: Callable[[], float], hung_s: float) -> Liveness:
+        """`page` is the one under record, and hangs when it does not paint for `hung_s`."""
+        return cls(await page.context.new_cdp_session(page), heard, hung_s)
 
     def look(self) -> Doubt | None:
         """To be called every `TICK_S`: what is doubtful now. Raises nothing."""
@@ -82,8 +82,8 @@ class Liveness:
             return Doubt("browser", "The browser sent nothing any more.")
         if answered >= _ANSWER_S:
             return Doubt("browser", "The browser did not answer any more.")
-        if painted >= _PAINTED_S:
-            return Doubt("page", f"The page did not answer for {_PAINTED_S:g} s.")
+        if painted >= self._hung_s:
+            return Doubt("page", f"The page did not answer for {self._hung_s:g} s.")
         return None
 
     @property

@@ -84,7 +84,10 @@ class Session:
                 async with asyncio.timeout(self._config.launch_timeout_s):
                     _, address = await asyncio.gather(browser.launch(), link.open())
                     subject, own = await asyncio.gather(browser.subject(), browser.recorder(address))
-                    await own.evaluate("options => { start(options) }", self._options)
+                    # Now: a page that is there already may hang.
+                    watched = Liveness.of(subject, lambda: link.heard, self._config.hung_s)
+                    begin = own.evaluate("options => { start(options) }", self._options)
+                    self._liveness, _ = await asyncio.gather(watched, begin)
                     await _unless(browser.lost, link.expect("selected"))
                     loaded = asyncio.create_task(load(subject, self._subject.url, self._config.load_timeout_s))
                     ready = await _unless(browser.lost, link.expect("ready"))
@@ -92,7 +95,6 @@ class Session:
                 raise Lost(f"The browser did not start capturing within {self._config.launch_timeout_s:g} s.") from None
             if prepared is not None:
                 await prepared
-            self._liveness = await _unless(browser.lost, Liveness.of(subject, lambda: link.heard))
             at = await _unless(browser.lost, loaded)
             await link.send("go", painted=at.painted, answered=at.answered)
             begun = await _unless(browser.lost, link.expect("begun"))

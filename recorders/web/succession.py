@@ -81,7 +81,9 @@ class Succession:
     async def flush(self) -> float | None:
         """The present one's last pictures; its length by its clock, None when it does not answer."""
         if self._lost is None:
-            return await self._present.flush()
+            seconds = await self._present.flush()
+            self._present.feed.mute()
+            return seconds
         self._slate(time.time(), str(self._lost))
         return None
 
@@ -89,7 +91,7 @@ class Succession:
         """End all of them."""
         if self._starting is not None:
             await cancel(self._starting)
-        for session in (self._present, self._next):
+        for session in (self._present if self._lost is None else None, self._next):
             if session is not None:
                 self._end(session)
         await asyncio.gather(*self._gone)

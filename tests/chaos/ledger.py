@@ -16,7 +16,8 @@ _UNTIL_S = 0.3
 
 @dataclass(frozen=True)
 class Loss:
-    """Between two attempts: the fault, seconds of media lost before it, and until it was recording again after it."""
+    """Between two attempts, or two browsers of one: the fault, seconds of media lost before it, and until it was
+    recording again after it."""
 
     fault: str
     lost: float
@@ -24,10 +25,10 @@ class Loss:
 
 
 def losses(index: Index, faults: Mapping[float, str]) -> list[Loss]:
-    """One for each gap between attempts with a fault in it (Unix seconds: what it was); the last fault before recording
-    again counts as the cause of the wait, the first as that of the loss."""
+    """One for each gap between attempts, and each slate, with a fault in it (Unix seconds: what it was); the last fault
+    before recording again counts as the cause of the wait, the first as that of the loss."""
     found = []
-    for before, after in _gaps(index):
+    for before, after in (*_gaps(index), *_slates(index)):
         inside = sorted(at for at in faults if before - _UNTIL_S <= at <= after)
         if inside:
             found.append(Loss(faults[inside[-1]], max(0.0, inside[0] - before), after - inside[-1]))
@@ -35,10 +36,10 @@ def losses(index: Index, faults: Mapping[float, str]) -> list[Loss]:
 
 
 def unexplained(index: Index, faults: Mapping[float, str]) -> list[str]:
-    """Gaps between attempts in which there was no fault."""
+    """Gaps between attempts, and slates, in which there was no fault."""
     return [
         f"{after - before:.2f} s from {before:.2f} on"
-        for before, after in _gaps(index)
+        for before, after in (*_gaps(index), *_slates(index))
         if after - before > _SLACK_S and not any(before - _UNTIL_S <= at <= after for at in faults)
     ]
 
@@ -64,3 +65,8 @@ def _gaps(index: Index) -> list[tuple[float, float]]:
         for former, later in pairwise(index.parts)
         if former.attempt != later.attempt
     ]
+
+
+def _slates(index: Index) -> list[tuple[float, float]]:
+    epoch = index.epoch or 0.0
+    return [(epoch + slate.start, epoch + slate.end) for slate in index.slates]

@@ -57,6 +57,29 @@ def test_a_killed_recorder_is_replaced_and_its_recording_goes_on(app: App, kind:
         assert max(map(abs, errors)) < 0.1, "wall-clock times are true before and after the gap"
 
 
+def test_a_killed_browser_is_replaced_within_the_attempt_and_the_message_tells_it(app: App) -> None:
+    with serve_page() as url:
+        task = app.record(page(url), parts=2)
+        family = app.service.recorder(task).children(recursive=True)
+        browser = next(
+            p for p in family if "--user-data-dir=" in str(p.cmdline()) and "--type=" not in str(p.cmdline())
+        )
+        browser.kill()
+        killed = time.time()
+        told = "The browser was replaced once, "
+        until(lambda: app.status(task)["message"].startswith(told), 30, lambda: str(app.status(task)))
+        assert app.status(task)["state"] == "PROCESSING"
+        app.stop(task)
+        done = app.wait(task, "STOPPED")
+    assert done["message"].startswith(told)
+    index = read_index(app.folder(task))
+    assert [attempt.attempt for attempt in index.attempts] == [1]
+    (loss,) = losses(index, {killed: "browser killed"})
+    assert loss.lost < 1.0
+    assert validate(app.folder(task) / "out.m3u8") == []
+    assert probe_quiet(app.file(task, "out.m3u8")) == ""
+
+
 def test_a_recorder_that_is_lost_again_and_again_is_given_up(app: App) -> None:
     task = app.record(native())
     for attempt in range(1, IN_A_ROW + 1):

@@ -234,9 +234,12 @@ def test_pages_that_do_not_load(tmp_path: Path, pages: str) -> None:
     assert not list(tmp_path.glob("*.m4s"))
 
 
-def test_a_browser_that_dies_leaves_what_was_recorded_and_the_next_attempt_goes_on(tmp_path: Path, pages: str) -> None:
+def test_a_browser_that_is_not_replaced_leaves_what_was_recorded_and_the_next_attempt_goes_on(
+    tmp_path: Path, pages: str
+) -> None:
     async def run() -> None:
-        recorder = WebRecorder(spec(tmp_path, f"{pages}/static"), CONFIG)
+        config = CONFIG.model_copy(update={"web": WebConfig(replace_in_a_row=0)})
+        recorder = WebRecorder(spec(tmp_path, f"{pages}/static"), config)
         task = asyncio.create_task(recorder.run())
         await until(lambda: task.done() or recorder.progress().parts >= 1)
         browser = next(process for process in chromium_of(os.getpid()) if "--type=" not in " ".join(process.cmdline()))

@@ -43,6 +43,7 @@ _PAGES = {
         "Object.assign(document.createElement('a'), {href: '/static', target: '_blank'}).click()</script>",
     ),
     "/closing": _PAGE.format(style="", body="<script>setTimeout(() => window.close(), 1500)</script>"),
+    "/busy": _PAGE.format(style="body{background:#080}", body="<script>setTimeout(() => {for (;;);}, 500)</script>"),
 }
 
 
