@@ -45,8 +45,8 @@ def run(quick: bool) -> list[Table]:
     cost = Table(
         "Web: 1280x720 at 30/s, 1000 kbit/s, with sound, CPU-seconds per recorded second",
         ["page", OURS, USUAL, "ratio", "goal", LEAN, "ratio"],
-        f"Median of {runs} runs of {window:.0f} s in the steady state, the ways taking turns, ratios of runs beside each "
-        "other; the whole process tree, browser and page included. Xvfb way: headful Chromium (`--disable-gpu`), "
+        f"Median of {runs} runs of {window:.0f} s in the steady state, the ways taking turns, ratios of runs beside "
+        "each other; the whole process tree, browser and page included. Xvfb way: headful Chromium (`--disable-gpu`), "
         "PulseAudio null sink, FFmpeg's x11grab, x264 veryfast with its defaults and AAC, as LiveKit's egress (by "
         "GStreamer) and Jibri do; lean: with tune=zerolatency and one thread. Every recording of a page that plays was "
         "heard to have its sound.",

@@ -98,8 +98,8 @@ def run(quick: bool) -> list[Table]:
         columns,
         f"{frames} pictures, as fast as they can be encoded; one thread each. The first three: pictures as they are to "
         "libx264 by `web.quality` (bringing them there costs about 0.02 more); the others: the browser's encoders "
-        f"(WebCodecs, realtime, variable bitrate), VP8 and VP9 at {_TRANSCODED} times the bitrate, decoded and encoded by "
-        "libx264 veryfast.",
+        f"(WebCodecs, realtime, variable bitrate), VP8 and VP9 at {_TRANSCODED} times the bitrate, decoded and encoded "
+        "by libx264 veryfast.",
     )
     with (
         tempfile.TemporaryDirectory() as name,

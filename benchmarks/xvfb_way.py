@@ -1,9 +1,9 @@
 """The usual way to record a page: Xvfb, a headful Chromium, a PulseAudio null sink, ffmpeg's x11grab.
 
 `python -m benchmarks.xvfb_way URL FOLDER [lean]` writes recording.m3u8 until SIGINT, and last.png, the screen
-without loss just before it ends. It is what LiveKit's egress does (a headful browser without a GPU in kiosk mode, 24-bit Xvfb, a
-null sink's monitor, x264 veryfast with its own defaults, keyframes at parts only), in one FFmpeg as Jibri does it. `lean` is
-the least that veryfast costs: `tune=zerolatency`, as in Jibri's streams, and one thread.
+without loss just before it ends. It is what LiveKit's egress does (a headful browser without a GPU in kiosk mode,
+24-bit Xvfb, a null sink's monitor, x264 veryfast with its own defaults, keyframes at parts only), in one FFmpeg as
+Jibri does it. `lean` is the least that veryfast costs: `tune=zerolatency`, as in Jibri's streams, and one thread.
 """
 
 from __future__ import annotations

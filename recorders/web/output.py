@@ -59,6 +59,7 @@ class Output:
         self._writer: CmafWriter | None = None
         self._pictures: Pictures | None = None
         self._closed = False
+        self._told = -1  # the browser's last number
         self._why = ""  # of the slate before the browser's next keyframe
         self._slate: Slate | None = None
         self._slate_from = 0
@@ -90,7 +91,7 @@ class Output:
         self._silence(self._sample(first))
         self._first, self._first_sample = first, self._sample(first)
         self._sound = Sound(self._audio.sample_rate, self._audio.channels, max(0, self._sounded - self._first_sample))
-        self._why = why
+        self._why, self._told = why, -1
 
     def slate(self, until: float, why: str) -> None:
         """There has been no browser up to this Unix time, and that is why."""
@@ -105,14 +106,16 @@ class Output:
                 self._open(self._pictures.track)
 
     def picture(self, n: int, key: bool, data: bytes) -> None:
-        """Encoded picture number `n` since the browser's beginning."""
+        """Picture number `n` since the browser's beginning, encoded or in the ring; see `pictures.Pictures`."""
         if self._writer is None or self._pictures is None:
             raise Lost("The browser encodes pictures without saying how.")
         number = self._first + n
+        again, self._told = n - self._told - 1, n  # slots before it that show the one before
         if self._why:
             if not key or number < self._next:
-                self.left_out += 1
+                self.left_out += again + 1
                 return
+            self.left_out += again
             self._fill(number, self._why)
             self._why, self._slate = "", None
         self._put(self._pictures.add(number, key, data))

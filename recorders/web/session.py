@@ -58,7 +58,7 @@ class Session:
         self._config = config
         self._video = video
         self._secret = secrets.token_bytes(SECRET_BYTES)
-        self._options = {**options, "ring": ring_options(video, self._secret)}
+        self._options = {"ring": ring_options(video, self._secret), **options}
         self._link, self._browser = Link(feed), Browser(config, video, subject.web_gl)
         self._liveness: Liveness | None = None
 
