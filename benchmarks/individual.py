@@ -4,29 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 
 import av
-import numpy as np
-from av.video.frame import PictureType
-from numpy.typing import NDArray
 
-from benchmarks.clips import FRAME_RATE, moving
+from benchmarks.clips import moving
 from benchmarks.table import Table
 from benchmarks.tree import Tree, running
 from benchmarks.whip_recorder import PREFIX, TOKEN
 from recorders.log.finish import finish
 from recorders.spec import Mode
 from tests.e2e.publish import publishing
-from tests.oracle.clips import RATE
 
 _SECONDS = 30
 _WARM_S = 3.0
@@ -57,7 +51,7 @@ def run(quick: bool) -> list[Table]:
         "encoder takes longest, costs 0.009 more.",
     )
     for users in counts:
-        clips = [baseline(clip) for clip in moving(users, seconds=_SECONDS)]
+        clips = moving(users, seconds=_SECONDS)
         found: dict[Mode, list[Recorded]] = {"individual": [], "composite": []}
         for _ in range(runs):
             for mode, records in found.items():
@@ -103,43 +97,6 @@ def _said(tree: Tree, lines: int) -> list[str]:
             raise TimeoutError(f"It has not said more than {said} within {_LIMIT_S:.0f} s.")
         time.sleep(0.05)
     return said[:lines]
-
-
-def baseline(clip: Path) -> Path:
-    """The clip as WebRTC's publishers send it (H.264 baseline, a keyframe every 2 s, 2 Mbit/s), with a voice."""
-    path = clip.with_stem(f"{clip.stem}-baseline-voice")
-    if path.exists():
-        return path
-    partial = path.with_name(f".{os.getpid()}-{path.name}")
-    options = {"preset": "veryfast", "profile": "baseline", "tune": "zerolatency", "sc_threshold": "0", "threads": "2"}
-    with av.open(str(clip)) as source, av.open(str(partial), "w", format="matroska") as out:
-        pictures = source.streams.video[0]
-        video = out.add_stream("libx264", rate=FRAME_RATE, options=options)
-        video.width, video.height, video.pix_fmt, video.bit_rate = pictures.width, pictures.height, "yuv420p", 2_000_000
-        video.codec_context.gop_size = 2 * FRAME_RATE
-        audio = out.add_stream("libopus", rate=RATE)
-        audio.codec_context.layout = "stereo"
-        voice, block = _voice(_SECONDS), RATE // FRAME_RATE
-        for n, picture in enumerate(source.decode(pictures)):
-            picture.pict_type = PictureType.NONE
-            out.mux(video.encode(picture))
-            piece = np.repeat(voice[n * block : (n + 1) * block], 2).reshape(1, -1)
-            heard = av.AudioFrame.from_ndarray(piece, format="flt", layout="stereo")
-            heard.sample_rate, heard.pts, heard.time_base = RATE, n * block, Fraction(1, RATE)
-            out.mux(audio.encode(heard))
-        out.mux(video.encode(None))
-        out.mux(audio.encode(None))
-    partial.replace(path)
-    return path
-
-
-def _voice(seconds: int) -> NDArray[np.float32]:
-    """Noise with a voice's slope, four syllables a second."""
-    noise = np.random.default_rng(1).normal(0, 0.2, RATE * seconds)
-    shaped = np.convolve(noise, np.exp(-np.arange(64) / 8), "same")
-    spoken = shaped * (0.5 + 0.5 * np.sin(np.arange(len(shaped)) * 2 * np.pi * 4 / RATE))
-    scaled: NDArray[np.float32] = (0.5 * spoken / np.abs(spoken).max()).astype(np.float32)
-    return scaled
 
 
 def _compare(recorded: Path, clip: Path) -> tuple[int, int]:

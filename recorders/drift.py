@@ -6,6 +6,8 @@ A sender's sound card and this machine's clock differ by up to some hundred part
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 import numpy.typing as npt
 
@@ -16,6 +18,8 @@ _HEARD_S, _ENOUGH_S = 0.003, 0.0003
 # At most so much faster or slower, and as a rule so that this many seconds would suffice.
 FASTEST = 0.004
 _WITHIN_S = 4.0
+# A sample is won or lost over so many, which is as fast.
+_SPREAD = round(1 / FASTEST)
 # A single timestamp tells little: the mean of about this long counts.
 _MEAN_S = 1.0
 
@@ -44,16 +48,26 @@ class Drift:
         self._left += speed * len(pcm)
         more = int(self._left)
         self._left -= more
-        return _resampled(pcm, len(pcm) + more) if more else pcm
+        return _stretched(pcm, more) if more else pcm
 
 
-def _resampled(pcm: Samples, n: int) -> Samples:
-    """A piece as `n` samples: cubic interpolation (Catmull-Rom), good enough for a sample more or less."""
-    at = np.arange(n) * (len(pcm) / n)
-    whole = at.astype(np.intp)
-    x = (at - whole).astype(np.float32)[:, None]
-    before, first, second, after = (pcm[np.clip(whole + k, 0, len(pcm) - 1)] for k in (-1, 0, 1, 2))
-    slope, bend = second - before, 2 * before - 5 * first + 4 * second - after
-    twist = 3 * (first - second) + after - before
-    out: Samples = first + 0.5 * x * (slope + x * (bend + x * twist))
-    return out
+def _stretched(pcm: Samples, more: int) -> Samples:
+    """A piece that is `more` samples longer, or shorter; all of it happens at its end, `_SPREAD` samples for each."""
+    width = min(len(pcm), _SPREAD * abs(more))
+    at, weights = _taps(width, width + more)
+    end = pcm[len(pcm) - width :]
+    return np.concatenate((pcm[: len(pcm) - width], np.einsum("kn,knc->nc", weights, end[at])))
+
+
+@lru_cache(maxsize=64)
+def _taps(width: int, n: int) -> tuple[npt.NDArray[np.intp], Samples]:
+    """Which of `width` samples make up each of `n`, as (4, n), and with which weights: cubic interpolation
+    (Catmull-Rom), good enough for a sample more or less."""
+    exact = np.arange(n) * (width / n)
+    whole = exact.astype(np.intp)
+    x = exact - whole
+    weights = 0.5 * np.array(
+        (x * (x * (2 - x) - 1), x * x * (3 * x - 5) + 2, x * (x * (4 - 3 * x) + 1), x * x * (x - 1))
+    )
+    at = np.clip(whole + np.array(((-1,), (0,), (1,), (2,))), 0, width - 1)
+    return at, weights.astype(np.float32)

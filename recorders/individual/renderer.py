@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import os
-import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -24,6 +23,7 @@ from recorders.individual.user_log import UserLog
 from recorders.lease import Lease
 from recorders.log import files
 from recorders.log.segment_log import SegmentLog
+from recorders.native.deadline import Deadline
 from recorders.native.stage import Participant, Stage
 from recorders.spec import ChannelSpec, RecordingSpec
 
@@ -61,8 +61,7 @@ class IndividualRenderer:
         self._logs: dict[str, UserLog] = {}
         self._people: dict[Participant, Person] = {}
         self._looked = 0.0  # up to when everything is written (monotonic seconds of capture)
-        self._end_at = math.inf
-        self._wake = threading.Event()
+        self._end = Deadline()
 
     @property
     def logs(self) -> Sequence[SegmentLog]:
@@ -71,8 +70,7 @@ class IndividualRenderer:
 
     def end(self, at: float) -> None:
         """Write up to `at` (monotonic) and no further; the earliest of several ends counts. Any thread."""
-        self._end_at = min(self._end_at, at)
-        self._wake.set()
+        self._end.set(at)
 
     def run(self, begun: Callable[[], None]) -> None:
         """Blocks until the end; calls `begun` when it is ready for participants.
@@ -85,8 +83,9 @@ class IndividualRenderer:
         moment = -math.inf
         pool = ThreadPoolExecutor(os.cpu_count() or 1, "person")
         try:
-            while moment < self._end_at:
-                moment = min(self._next_look(), self._end_at)
+            while moment < self._end.at:
+                self._end.wait(time.monotonic() + _LOOK_S)
+                moment = min(time.monotonic(), self._end.at)
                 self._update(moment - self._delay, terms, pool)
             self._dismiss(self._people, moment - self._delay, pool)
         finally:
@@ -115,14 +114,6 @@ class IndividualRenderer:
             keyframe=self._keyframe,
             count=self._stage.count,
         )
-
-    def _next_look(self) -> float:
-        """Wait for the next look, or for the end if that is earlier; the time then (monotonic)."""
-        limit = time.monotonic() + _LOOK_S
-        while (left := min(limit, self._end_at) - time.monotonic()) > 0:
-            self._wake.wait(left)
-            self._wake.clear()
-        return time.monotonic()
 
     def _update(self, due: float, terms: Terms, pool: ThreadPoolExecutor) -> None:
         self._stage.advance(due)

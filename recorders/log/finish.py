@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import fcntl
-import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +13,7 @@ from recorders.formats import codecs_of
 from recorders.log import files
 from recorders.log.files import LogName
 from recorders.log.index import Index
+from recorders.log.lock import locked
 from recorders.log.manifest import manifest, vouches
 from recorders.log.playlist import render
 from recorders.log.remux import remux
@@ -64,9 +62,11 @@ def _finish_log(folder: Path, name: LogName, format: Format) -> Finished:
     if not index.is_file():
         return Finished((), 0.0, 0, 0)
     try:
-        with _alone(index):
+        with locked(index, _PATIENCE_S):
             salvage(folder, name)
             return _finish(folder, name.prefix, format, read_index(folder, name.index))
+    except TimeoutError:
+        raise RecorderError(f"Somebody else has been finishing this for {_PATIENCE_S:.0f} s.") from None
     except (OSError, av.FFmpegError) as error:
         raise RecorderError(f"The recording cannot be finished: {error}.") from error
 
@@ -87,19 +87,3 @@ def _finish(folder: Path, prefix: str, format: Format, index: Index) -> Finished
     return Finished(
         files.listed_files(folder, prefix), index.seconds, len(index.parts), sum(part.bytes for part in index.parts)
     )
-
-
-@contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """Hold the lock of a file; it goes with the process that holds it."""
-    deadline = time.monotonic() + _PATIENCE_S
-    with path.open("rb") as file:
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise RecorderError(f"Somebody else has been finishing this for {_PATIENCE_S:.0f} s.") from None
-                time.sleep(0.05)
-        yield

@@ -132,8 +132,6 @@ class Compositor:
             edge = _EDGE if min(cell.width, cell.height) >= _EDGED_FROM else 0
             return named_tile(cell.name, cell.width - 2 * edge, cell.height - 2 * edge), (edge, edge)
         width, height = fitted(picture.width, picture.height, cell.width, cell.height)
-        # Of what looks right, this costs least: bilinear, or the mean of the pixels where few are left of them.
-        shrunk = width * 2 <= picture.width
         frame = view.reformatter.reformat(
             picture,
             width,
@@ -141,7 +139,7 @@ class Compositor:
             "yuv420p",
             src_colorspace=_matrix_of(picture),
             dst_colorspace=Colorspace.ITU709,
-            interpolation=Interpolation.AREA if shrunk else Interpolation.BILINEAR,
+            interpolation=Interpolation.BILINEAR,  # what looks right for least, and is encoded best
             src_color_range=_range_of(picture),
             dst_color_range=ColorRange.MPEG,
             threads=1,

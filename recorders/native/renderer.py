@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import math
-import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -26,6 +25,7 @@ from recorders.log.salvage import open_log
 from recorders.log.segment_log import SegmentLog
 from recorders.log.window import Window
 from recorders.native.background import background_planes
+from recorders.native.deadline import Deadline
 from recorders.native.mixer import Samples
 from recorders.native.planes import Planes
 from recorders.native.scene import Picture, Sound
@@ -92,8 +92,7 @@ class Renderer:
         self._lease = lease
         self._window = window
         self._delay = config.native.playout_delay_ms / 1000
-        self._end_at = math.inf
-        self._wake = threading.Event()
+        self._end = Deadline()
 
     @property
     def epoch(self) -> float | None:
@@ -107,8 +106,7 @@ class Renderer:
 
     def end(self, at: float) -> None:
         """Write up to `at` (monotonic) and no further; the earliest of several ends counts. Any thread."""
-        self._end_at = min(self._end_at, at)
-        self._wake.set()
+        self._end.set(at)
 
     def run(self, begun: Callable[[], None]) -> None:
         """Blocks until the end; calls `begun` after the first picture.
@@ -159,7 +157,7 @@ class Renderer:
             position = sound.position
             heard = sound.until(round(n * samples_per_tick))
             output.sound(heard, position)
-            if moment >= self._end_at and self.first_frame_at is not None:
+            if moment >= self._end.at and self.first_frame_at is not None:
                 break
             if picture:
                 starved = behind > _PATIENCE and repeated < rate * _STILL_S
@@ -199,9 +197,7 @@ class Renderer:
 
     def _late_for(self, moment: float) -> float:
         """Wait for a moment, or for the end if that is earlier; tells by how many seconds it has been missed."""
-        while (left := min(moment, self._end_at) - time.monotonic()) > 0:
-            self._wake.wait(left)
-            self._wake.clear()
+        self._end.wait(moment)
         return max(0.0, time.monotonic() - moment)
 
     def _count(self, late: bool, starved: bool) -> None:

@@ -18,8 +18,9 @@ from recorders.spec import AudioSpec, ChannelSpec, VideoSpec
 
 # Sound is decoded this far ahead of the output; less than the mixer's ring.
 _HORIZON_S = 3.0
-# From so many participants on, half of them are decoded in a second thread, so that many fit into one tick.
-_SHARED = 4
+# From so many participants on, half of them are decoded in a second thread, so that many fit into one tick; to hand
+# them over costs as much as a twentieth of the decoding of four.
+_SHARED = 9
 # Who comes has a place from its first picture on, so that no tile flashes up before it; without one after so long.
 _FIRST_PICTURE_S = 0.5
 

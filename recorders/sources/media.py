@@ -29,6 +29,7 @@ _AHEAD_S = 0.1
 _STALLED_S = 0.2
 # Files begin together with the channel unless they took longer than this to open.
 _PROMPT_S = 0.25
+_OPUS_PLAIN = 2  # channels that need no description
 _ANNEX_B = {"h264": "h264_mp4toannexb", "hevc": "hevc_mp4toannexb"}
 
 
@@ -184,6 +185,9 @@ class _Track:
         if self._codec in _ANNEX_B and self._extradata and self._extradata[0] == 1:
             # From MP4-like containers: parameter sets go before each keyframe instead.
             self._filter = BitStreamFilterContext(_ANNEX_B[self._codec], stream)
+            self._extradata = None
+        elif self._codec == "opus" and context.channels <= _OPUS_PLAIN:
+            # FFmpeg's decoder would cut the encoder's delay off the first sound and leave its time as it was.
             self._extradata = None
 
     def frames(self, packet: Any, offset: float) -> Iterator[EncodedFrame]:

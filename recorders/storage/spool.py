@@ -7,7 +7,6 @@ that nodes that do not see each other never write to one object. Where each user
 
 from __future__ import annotations
 
-import fcntl
 import json
 import logging
 import math
@@ -27,6 +26,7 @@ from recorders.log import files
 from recorders.log.files import LogName
 from recorders.log.finish import Finished, finish, together
 from recorders.log.index import Attempt, Index, Part, parse, united
+from recorders.log.lock import locked
 from recorders.log.manifest import logged
 from recorders.log.segment_log import IndexReader, read_index
 from recorders.storage.place import Place
@@ -69,7 +69,7 @@ class Spool:
     def held(self, within_s: float) -> Iterator[None]:
         """Be the only one at it; what others have uploaded is known on entry. Raises TimeoutError."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        with _locked(self.folder / _LOCK, within_s):
+        with locked(self.folder / _LOCK, within_s):
             if not (self.folder / PLACE).is_file():
                 files.write_durably(self.folder / PLACE, json.dumps(asdict(self.place)).encode())
             self._uploaded = _read_uploaded(self.folder / _UPLOADED)
@@ -244,18 +244,3 @@ def _read_uploaded(path: Path) -> dict[str, str]:
             continue
         found[name] = digest
     return found
-
-
-@contextmanager
-def _locked(path: Path, within_s: float) -> Iterator[None]:
-    deadline = time.monotonic() + within_s
-    with path.open("ab") as file:
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise TimeoutError(f"Somebody else is at {path}.") from None
-                time.sleep(0.05)
-        yield

@@ -124,7 +124,9 @@ class Succession:
                 return
             self._end(session)
             self._not_before = time.monotonic() + self._in_a_row * _AGAIN_S
-            if error is not None:
+            if error is None:
+                self._in_a_row -= 1
+            else:
                 self._failed(error)
         elif self._starting is not None and doubt is None:
             self._send_home()

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import time
+from types import SimpleNamespace
 
 import av
 import numpy as np
+import pytest
 
+from recorders.native import stage
 from recorders.native.planes import planes_of
 from recorders.native.scene import Picture, Sound
 from recorders.native.speaker import Speakers
@@ -17,11 +20,20 @@ DELAY = 0.3
 GREY = 200
 
 
+NOW = time.monotonic()
+
+
+@pytest.fixture(autouse=True)
+def _one_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All that is told to the stage is told in one moment, however long the machine takes."""
+    monkeypatch.setattr(stage, "time", SimpleNamespace(monotonic=lambda: NOW))
+
+
 class Scene:
     """A stage of two and its picture; moments are seconds after `zero`."""
 
     def __init__(self, *users: str, layout: Layout = "flat") -> None:
-        self.zero = time.monotonic() - 10  # in the past: nothing is held back as not captured yet
+        self.zero = NOW - 10  # in the past: nothing is held back as not captured yet
         self.stage = Stage(users, lambda uid: None)
         subject = ChannelSpec("app", "demo", 1, "secret-token", users, layout)
         self.speakers = Speakers()

@@ -9,10 +9,9 @@ import asyncio
 import random
 import selectors
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, cast
 
-import av
 import numpy as np
 import pytest
 from aiortc import RTCRtpReceiver
@@ -32,6 +31,7 @@ from aiortc.rtp import (
 from recorders.sources.base import EncodedFrame, Kind
 from recorders.sources.rtc_clock import MediaClock
 from recorders.sources.rtc_guard import Guard
+from tests.unit.sinks import EncodedSink
 
 DELAY_S = 0.3  # the default playout delay
 RATE = 30
@@ -88,24 +88,15 @@ class Network:
         return True
 
 
-@dataclass
-class Heard:
-    """A sink that notes when what came (simulated seconds), and when that was captured."""
+class Heard(EncodedSink):
+    """Notes when what came (simulated seconds), and when that was captured."""
 
-    frames: dict[Kind, list[tuple[float, EncodedFrame]]] = field(default_factory=lambda: {"audio": [], "video": []})
-    counters: dict[str, int] = field(default_factory=dict)
+    def __init__(self) -> None:
+        super().__init__()
+        self.frames: dict[Kind, list[tuple[float, EncodedFrame]]] = {"audio": [], "video": []}
 
     def encoded(self, uid: str, kind: Kind, frame: EncodedFrame) -> None:
         self.frames[kind].append((asyncio.get_running_loop().time(), frame))
-
-    def count(self, counter: str, n: int = 1) -> None:
-        self.counters[counter] = self.counters.get(counter, 0) + n
-
-    def joined(self, uid: str, name: str = "") -> None: ...
-    def left(self, uid: str) -> None: ...
-    def muted(self, uid: str, kind: Kind, on: bool) -> None: ...
-    def video(self, uid: str, frame: av.VideoFrame, t: float) -> None: ...
-    def audio(self, uid: str, frame: av.AudioFrame, t: float) -> None: ...
 
 
 class Stream:

@@ -30,29 +30,21 @@ from recorders.config import WhipConfig
 from recorders.sources.base import EncodedFrame, Kind
 from recorders.sources.rtc import BadOffer, IceSettings, Peer
 from recorders.sources.rtc_ice import BadFragment, Fragment, offer_addresses
+from tests.unit.sinks import EncodedSink
 
 LOOPBACK = IceSettings("127.0.0.1")
 
 
-class Listener:
-    """A sink that keeps everything."""
+class Listener(EncodedSink):
+    """Keeps everything."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.frames: dict[Kind, list[EncodedFrame]] = {"audio": [], "video": []}
-        self.counters: dict[str, int] = {}
 
     def encoded(self, uid: str, kind: Kind, frame: EncodedFrame) -> None:
         assert uid == "someone"
         self.frames[kind].append(frame)
-
-    def count(self, counter: str, n: int = 1) -> None:
-        self.counters[counter] = self.counters.get(counter, 0) + n
-
-    def joined(self, uid: str, name: str = "") -> None: ...
-    def left(self, uid: str) -> None: ...
-    def muted(self, uid: str, kind: Kind, on: bool) -> None: ...
-    def video(self, uid: str, frame: av.VideoFrame, t: float) -> None: ...
-    def audio(self, uid: str, frame: av.AudioFrame, t: float) -> None: ...
 
 
 class Encoded(MediaStreamTrack):
