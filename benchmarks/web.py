@@ -16,15 +16,17 @@ from benchmarks import page_quality, pages
 from benchmarks.barcode import Luma
 from benchmarks.need import require
 from benchmarks.table import Table
-from benchmarks.tree import running
+from benchmarks.tree import Tree, running
 
 OURS, USUAL, LEAN = "ours", "Xvfb way", "lean Xvfb way"
 # Page -> its name, and the part of the Xvfb way's CPU that it may cost (acceptance of issue 5).
 _PAGES = {"static": ("static text", 0.6), "videos": ("four videos", 0.8), "canvas": ("60/s canvas", 0.9)}
 # SSIM that may be lost for it.
 _SSIM_LOST = 0.005
-# All have started a browser and loaded the page by then.
-_WARM_S = 5.0
+# How long a way may take to its first part, and what passes after it before it is measured.
+_BEGIN_S, _SETTLE_S = 30.0, 2.0
+# From when on the pictures are looked at.
+_FROM_S = 2.0
 _SAMPLES = 12
 
 
@@ -95,7 +97,8 @@ def _record(way: str, base: str, page: str, window: float, *, look: bool) -> Rec
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
         folder = Path(name)
         with running(_command(way, url, folder), folder / "log.txt") as tree:
-            time.sleep(_WARM_S)
+            _begun(tree, folder / "recording.m3u8")
+            time.sleep(_SETTLE_S)
             rate = tree.cpu_rate(window)
             tree.stop()
         if not look:
@@ -103,7 +106,7 @@ def _record(way: str, base: str, page: str, window: float, *, look: bool) -> Rec
         recording = folder / "recording.m3u8"
         if page != "static" and not page_quality.sounds(recording):
             raise RuntimeError(f"{way} has recorded no sound of {page}.html.")
-        pictures = page_quality.recorded(recording, _WARM_S - 2)
+        pictures = page_quality.recorded(recording, _FROM_S)
         sampled = pictures[:: max(1, len(pictures) // _SAMPLES)]
         if page == "canvas":
             quality = page_quality.of_canvas(sampled, base)
@@ -114,6 +117,16 @@ def _record(way: str, base: str, page: str, window: float, *, look: bool) -> Rec
         else:
             quality = page_quality.of_still(sampled, page_quality.load((folder / "last.png").read_bytes()))
         return Recorded(rate, quality, page_quality.kbps(recording), _fresh(pictures))
+
+
+def _begun(tree: Tree, playlist: Path) -> None:
+    """Until it has recorded a part."""
+    limit = time.monotonic() + _BEGIN_S
+    while not playlist.exists():
+        tree.check()
+        if time.monotonic() > limit:
+            raise TimeoutError(f"It has recorded nothing after {_BEGIN_S:.0f} s:\n{tree.output()[-2000:]}")
+        time.sleep(0.1)
 
 
 def _command(way: str, url: str, folder: Path) -> list[str]:
