@@ -87,7 +87,8 @@ def service(settings: Mapping[str, str] | None = None) -> Iterator[Service]:
     """The service with these `EGRESS_*` variables; it and its data end with the block."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
         folder, port = Path(name), free_port()
-        env = {"EGRESS_DATA_DIR": str(folder / "data"), "EGRESS_HTTP__PORT": str(port), **(settings or {})}
+        env = {"EGRESS_DATA_DIR": str(folder / "data"), "EGRESS_HTTP__PORT": str(port)}
+        env |= {"EGRESS_WEB__ALLOWED_NETWORKS": '["127.0.0.0/8"]', **(settings or {})}  # the benchmarks' own pages
         with (
             running([sys.executable, "-m", "egress_ray"], folder / "log.txt", env, end_s=_END_S) as tree,
             httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=20) as http,

@@ -13,6 +13,8 @@ from pathlib import Path
 
 RESULTS = Path(__file__).with_name("results.md")
 ORDER = ("native", "individual", "web", "web_codecs", "api", "latency", "memory", "drift")
+# Those that take long, and run only when they are asked for.
+LONG = ("page_drift",)
 
 
 @dataclass
@@ -44,7 +46,7 @@ def write(name: str, tables: Sequence[Table]) -> None:
     sections = _sections(RESULTS.read_text()) if RESULTS.exists() else {}
     sections[name] = "\n\n".join(map(str, tables))
     parts = [f"# Benchmarks\n\n{machine()}"]
-    parts += [f"## {key}\n\n{sections[key].strip()}" for key in ORDER if key in sections]
+    parts += [f"## {key}\n\n{sections[key].strip()}" for key in (*ORDER, *LONG) if key in sections]
     RESULTS.write_text("\n\n".join(parts) + "\n")
 
 

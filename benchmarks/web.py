@@ -9,6 +9,7 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -143,7 +144,8 @@ def _fresh(pictures: list[Luma]) -> float:
 
 
 def _ours(url: str, folder: Path) -> list[str]:
-    spec = {"task_id": "bench", "folder": str(folder), "subject": {"url": url, "web_gl": False}}
+    spec: dict[str, Any] = {"task_id": "bench", "folder": str(folder), "subject": {"url": url, "web_gl": False}}
+    spec["config"] = {"web": {"allowed_networks": ["127.0.0.0/8"]}}
     path = folder / "spec.json"
     path.write_text(json.dumps(spec))
     return [sys.executable, "-m", "recorders", str(path)]

@@ -41,8 +41,17 @@ def main() -> int:
     import ray
     from ray import serve
 
+    from egress_ray.manager.placement import PAGES
+
     logging.getLogger("ray").setLevel(logging.WARNING)
-    context = ray.init(address="local", log_to_driver=False, dashboard_host="127.0.0.1", _node_ip_address="127.0.0.1")
+    pages = settings.cost.pages_per_node
+    context = ray.init(
+        address="local",
+        log_to_driver=False,
+        dashboard_host="127.0.0.1",
+        resources={PAGES: pages} if pages is not None else None,
+        _node_ip_address="127.0.0.1",
+    )
     ended = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):  # after Ray, which sets handlers of its own
         signal.signal(number, lambda *_: ended.set())

@@ -25,6 +25,8 @@ _ALWAYS = {
     "RAY_SERVE_HAPROXY_HARD_STOP_AFTER_S": "5",
     # Recorders must not yield to everything else on the machine.
     "RAY_worker_niceness": "0",
+    # Ray would have the kernel, short of memory, take a recorder before a page that has filled it.
+    "RAY_worker_oom_score_adjustment": "0",
     # A process that is killed and does not end by itself gets SIGKILL after this; by default after 5 s.
     "RAY_kill_worker_timeout_milliseconds": "1000",
     # A dead node is seen after 2.5 s, a silent one after 8.5 s; by default 14 s and 63 s.

@@ -11,6 +11,15 @@ def task_folder(data_dir: str | Path, app_id: str, task_id: str) -> Path:
     return Path(data_dir) / "recordings" / app_id / task_id
 
 
+def make_private(folder: Path) -> None:
+    """Make it, for this user and its group only: not for browsers, which are other users where the service is root.
+
+    One that is there stays as it is.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o750, exist_ok=True)
+
+
 def here(data_dir: str | Path) -> Path:
     """The data folder of the node that asks: a node whose disk is mounted elsewhere says so in `EGRESS_DATA_DIR`."""
     own = Path(os.environ.get("EGRESS_DATA_DIR", ""))

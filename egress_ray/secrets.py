@@ -9,6 +9,8 @@ from pathlib import Path
 
 from cryptography.fernet import Fernet, InvalidToken
 
+from egress_ray.folders import make_private
+
 
 class Vault:
     """Encrypts with a Fernet key (AES-128-CBC and HMAC-SHA256); raises ValueError for a key that is none."""
@@ -38,7 +40,7 @@ def open_vault(key: str | None, data_dir: Path) -> Vault:
     if key is not None:
         return Vault(key)
     path = data_dir / "secret.key"
-    data_dir.mkdir(parents=True, exist_ok=True)
+    make_private(data_dir)
     if not path.exists():
         mine = path.with_name(f".secret.key.{os.getpid()}")
         handle = os.open(mine, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

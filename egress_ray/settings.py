@@ -90,7 +90,8 @@ class LimitSettings(_Section):
     idle_s: float | None = Field(
         None,
         gt=0,
-        description="A channel in which nobody is seen or heard for this long ends (idle); a request may ask for less.",
+        description="A channel where nobody is seen or heard, or a page of one colour that is silent, for so long ends "
+        "(idle); a request may ask for less.",
     )
     finish_s: float = Field(600.0, gt=0, description="Time for playlist, MP4 and manifest to be written.")
 
@@ -164,6 +165,25 @@ class CostSettings(_Section):
         10, gt=0, description="Memory reserved for each user of an individual recording, MiB."
     )
     web_memory_mb: int = Field(700, gt=0, description="Memory reserved for a web recording, MiB.")
+    pages_per_node: int | None = Field(
+        None,
+        ge=1,
+        description="Pages that a node records at once; by default as many as there is CPU and memory for. Nodes of a "
+        "cluster say their own number: `ray start --resources='{\"pages\": 4}'`.",
+    )
+
+
+class WarmSettings(_Section):
+    """Browsers that are open before there is a page to record."""
+
+    browsers: int = Field(
+        0,
+        ge=0,
+        le=32,
+        description="So many on each node, each for one recording and then replaced. Each holds the memory of a web "
+        "recording, until another recording needs it. Pages with webGL, a scale or more than 30 pictures a second do "
+        "not use them.",
+    )
 
 
 class SecretSettings(_Section):
@@ -228,6 +248,7 @@ class Settings(BaseSettings):
     disk: DiskSettings = DiskSettings()
     retention: RetentionSettings = RetentionSettings()
     cost: CostSettings = CostSettings()
+    warm: WarmSettings = WarmSettings()
     secrets: SecretSettings = SecretSettings()
     tokens: TokenSettings = TokenSettings()
     log: LogConfig = LogConfig()

@@ -6,7 +6,7 @@ recorders run without the service.
 
 from __future__ import annotations
 
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from string import Formatter
 from typing import Literal, Self
 from urllib.parse import urlsplit
@@ -209,6 +209,12 @@ class WebConfig(_Section):
         None, description="The browser; by default playwright's own if installed, else chromium on the PATH."
     )
     load_timeout_s: float = Field(15.0, gt=0, description="Time for a page to answer and load.")
+    ready_timeout_s: float = Field(
+        60.0,
+        gt=0,
+        le=3600,
+        description="Time for a page that is recorded from its own signal on to give it; a request may ask for less.",
+    )
     launch_timeout_s: float = Field(15.0, gt=0, description="Time for the browser to start and capture.")
     quality: PageQuality = Field(
         "balanced",
@@ -226,7 +232,54 @@ class WebConfig(_Section):
         10.0, gt=0, description="A page that does not answer for this long is loaded again, once in a row."
     )
     healthy_s: float = Field(30.0, gt=0, description="After this long without a fault, a new row begins.")
-    sandbox: bool = Field(False, description="Chromium's own sandbox; needs a non-root user and user namespaces.")
+    reachable_hosts: tuple[str, ...] = Field(
+        ("*",), description="Host patterns that a page may load anything from, itself included; others are refused."
+    )
+    denied_hosts: tuple[str, ...] = Field(
+        (), description="Host patterns that a page may load nothing from; they go before `reachable_hosts`."
+    )
+    allowed_networks: tuple[str, ...] = Field(
+        (),
+        description="Networks that pages may reach although they are not public, e.g. 10.20.0.0/16; by default none: "
+        "loopback, private, link-local, metadata, this machine's own and all other special addresses are refused.",
+    )
+    denied_networks: tuple[str, ...] = Field(
+        (), description="Networks that pages may not reach, public or not; they go before `allowed_networks`."
+    )
+    webrtc_udp: bool = Field(
+        False,
+        description="Pages may send WebRTC's UDP, for pages that join a call. It goes past the rules on addresses: a "
+        "firewall has to keep them then, see docs/decisions/0015-where-a-page-may-go.md.",
+    )
+    sandbox: bool = Field(
+        True, description="Chromium's own sandbox; needs user namespaces. Off only for pages that you trust."
+    )
+    uids: tuple[int, int] | None = Field(
+        (60600, 61099),
+        description="Where the service is root: first and last user id for browsers, one for each; no accounts needed. "
+        "With null browsers are root, and the sandbox has to be off.",
+    )
+    memory_mb: int = Field(
+        2500, ge=500, description="Memory of one recording's browser, MiB; the page that takes more is ended."
+    )
+    max_threads: int = Field(
+        1500, ge=300, description="Threads of one recording's browser; the page that starts more is ended."
+    )
+    disk_mb: int = Field(
+        1000, ge=100, description="What one recording's browser keeps on disk, MiB; the page that keeps more is ended."
+    )
+
+    @field_validator("uids")
+    @classmethod
+    def _uids(cls, uids: tuple[int, int] | None) -> tuple[int, int] | None:
+        if uids is not None and not 1000 <= uids[0] <= uids[1] < 2**31:
+            raise ValueError("must be the first and the last user id, from 1000")
+        return uids
+
+    @field_validator("allowed_networks", "denied_networks")
+    @classmethod
+    def _networks(cls, networks: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(str(ip_network(network)) for network in networks)
 
 
 class RecorderConfig(_Section):

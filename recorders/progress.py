@@ -13,8 +13,9 @@ class Progress:
     """A snapshot. Times are Unix seconds, durations seconds; counters only ever grow.
 
     Counters in use: `frames`, `frames_repeated`, `frames_dropped`, `frames_late`, `frames_lost`, `audio_late`,
-    `audio_gaps`, `packets_lost`, `participants`, `sources_failed`, `slate_frames`. `message` is what has happened that
-    whoever asked for the recording should know.
+    `audio_gaps`, `packets_lost`, `participants`, `sources_failed`, `slate_frames`, `requests_refused` (a page's
+    connections to where it may not go), `requests_failed`, `navigations`, `page_exceptions`. `message` is what has
+    happened that whoever asked for the recording should know.
     """
 
     phase: Phase = "starting"
@@ -23,7 +24,7 @@ class Progress:
     parts: int = 0
     media_seconds: float = 0.0
     bytes: int = 0
-    idle_seconds: float = 0.0  # how long nobody has been seen or heard
+    idle_seconds: float = 0.0  # how long nothing has been seen or heard
     files: tuple[str, ...] = ()
     counters: dict[str, int] = field(default_factory=dict)
     message: str = ""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from recorders.config import RecorderConfig
 from recorders.lease import Lease
 from recorders.log.window import Window
 from recorders.progress import Progress
 from recorders.spec import ChannelSpec, Limits, RecordingSpec
+
+if TYPE_CHECKING:
+    from recorders.web.station import Station
 
 EndReason = Literal["user_stop", "completed", "max_duration", "max_size", "idle"]
 
@@ -38,13 +41,18 @@ class Recorder(Protocol):
 
 
 def build(
-    spec: RecordingSpec, config: RecorderConfig, lease: Lease | None = None, window: Window | None = None
+    spec: RecordingSpec,
+    config: RecorderConfig,
+    lease: Lease | None = None,
+    window: Window | None = None,
+    station: Station | None = None,
 ) -> Recorder:
-    """The recorder for `spec`, writing while it holds `lease` what is in `window`.
+    """The recorder for `spec`, writing while it holds `lease` what is in `window`; a page's takes a `station` that is
+    open already, if there is one.
 
     Imports of the other kind's heavy parts are avoided.
     """
-    recorder = _build(spec, config, lease, window)
+    recorder = _build(spec, config, lease, window, station)
     if spec.limits == Limits():
         return recorder
     from recorders.limits import Limited
@@ -52,11 +60,13 @@ def build(
     return Limited(recorder, spec.limits)
 
 
-def _build(spec: RecordingSpec, config: RecorderConfig, lease: Lease | None, window: Window | None) -> Recorder:
+def _build(
+    spec: RecordingSpec, config: RecorderConfig, lease: Lease | None, window: Window | None, station: Station | None
+) -> Recorder:
     if isinstance(spec.subject, ChannelSpec):
         from recorders.native.recorder import NativeRecorder
 
         return NativeRecorder(spec, config, lease, window)
     from recorders.web.recorder import WebRecorder
 
-    return WebRecorder(spec, config, lease, window)
+    return WebRecorder(spec, config, lease, window, station)

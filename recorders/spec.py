@@ -11,6 +11,7 @@ from typing import Literal
 Layout = Literal["flat", "spotlight", "customized"]
 SpotlightBy = Literal["order", "speaker"]
 Mode = Literal["composite", "individual"]
+Ready = Literal["load", "signal"]
 Format = Literal["hls", "mp4", "webm", "m4a", "ogg"]
 
 
@@ -78,10 +79,18 @@ class ChannelSpec:
 
 @dataclass(frozen=True, slots=True)
 class PageSpec:
-    """A web page, recorded as a browser shows it."""
+    """A web page, recorded as a browser shows it.
+
+    `ready` tells from when on: once it has loaded, or when it says so itself, which it has `ready_timeout_s` for (None:
+    as in the settings). It is laid out on the picture's size divided by `scale`, and has so many of the picture's
+    pixels to each of its own.
+    """
 
     url: str
     web_gl: bool = False
+    ready: Ready = "load"
+    ready_timeout_s: float | None = None
+    scale: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +98,7 @@ class Limits:
     """When a recording ends by itself; None: never.
 
     Seconds since it began, its attempts' gaps included; MB (10^6 bytes) of its parts; seconds in which nobody was seen
-    or heard (channels only).
+    or heard, or a page was of one colour and silent.
     """
 
     duration_s: float | None = None

@@ -37,6 +37,9 @@ FIRST_PART_S = 2
 START_LIMIT_S = 60.0
 STATE_LIMIT_S = 45.0
 
+# The page of the demo is on loopback, where pages may not go by default.
+OWN_PAGE = {"EGRESS_WEB__ALLOWED_NETWORKS": '["127.0.0.1/32"]'}
+
 VIDEO = {"width": 1280, "height": 720, "frameRate": 30, "bitrate": 1000}
 AUDIO = {"sampleRate": 48000, "channels": 2, "bitrate": 128}
 
@@ -67,7 +70,7 @@ def service() -> Iterator[None]:
         child = subprocess.Popen(
             [sys.executable, "-m", "egress_ray"],
             cwd=ROOT,
-            env={**os.environ, "EGRESS_DATA_DIR": str(DATA)},
+            env={**os.environ, "EGRESS_DATA_DIR": str(DATA), **OWN_PAGE},
             stdout=out,
             stderr=subprocess.STDOUT,
             start_new_session=True,

@@ -36,6 +36,17 @@ esac
 { has fc-list && [ -n "$(fc-list 2>/dev/null | head -n 1)" ]; } || ls /usr/share/fonts/truetype >/dev/null 2>&1 ||
     want fonts-dejavu-core
 
+# What pages in Chinese, Japanese and Korean, and with pictographs, are drawn with. Without, they show boxes.
+has_font() { { has fc-list && [ -n "$(fc-list "$1" 2>/dev/null | head -n 1)" ]; } || ls $2 >/dev/null 2>&1; }
+fonts=""
+has_font :lang=zh "/usr/share/fonts/*/wqy /usr/share/fonts/*/noto/*CJK*" || fonts="$fonts fonts-wqy-microhei"
+has_font :lang=und-zsye "/usr/share/fonts/*/noto/*Emoji*" || fonts="$fonts fonts-noto-color-emoji"
+if [ "$(id -u)" -eq 0 ] && has apt-get; then
+    missing="$missing$fonts"
+elif [ -n "$fonts" ]; then
+    echo "Pages show boxes for some letters without these fonts:$fonts" >&2
+fi
+
 [ -n "$missing" ] || exit 0
 if ! has apt-get; then
     echo "Missing programs; install with this system's package manager:$missing" >&2

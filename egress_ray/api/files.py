@@ -32,11 +32,15 @@ MEDIA_TYPES = {
     ".ogg": "audio/ogg",
     ".json": "application/json",
     ".png": "image/png",
+    ".jpg": "image/jpeg",
+    ".txt": "text/plain; charset=utf-8",
 }
-_REPLACED = (".m3u8", ".json")
+_REPLACED = (".m3u8", ".json", ".jpg", ".txt")
 # Stores' clients that are kept at hand.
 _REMOTES = 256
 _PLAYERS = {"Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": "Content-Length, Content-Range"}
+# Of a page's words nothing is to be made but text.
+_AS_TOLD = {"X-Content-Type-Options": "nosniff"}
 
 
 _RESPONSES: dict[int | str, dict[str, Any]] = {
@@ -90,7 +94,7 @@ async def _remote(app_id: str, task_id: str, settings: Settings, gateway: Gatewa
 
 
 def _headers(suffix: str) -> dict[str, str]:
-    return {**_PLAYERS, "Cache-Control": "no-cache" if suffix in _REPLACED else "public, max-age=86400"}
+    return {**_PLAYERS, **_AS_TOLD, "Cache-Control": "no-cache" if suffix in _REPLACED else "public, max-age=86400"}
 
 
 def _plain(name: str) -> bool:

@@ -22,6 +22,7 @@ USERS = 32
 REGIONS = 32
 SIDE = (2, 8192)
 FRAME_RATE = (1, 60)
+SCALE = (1, 4)
 VIDEO_KBPS = (32, 50_000)
 AUDIO_KBPS = (16, 512)
 # Those that both AAC and Opus are fed at without a surprise.

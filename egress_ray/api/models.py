@@ -9,7 +9,7 @@ from pydantic_core import PydanticCustomError
 
 from egress_ray.api import limits as documented
 from egress_ray.tasks import State
-from recorders.spec import Format, Layout, Mode, SpotlightBy
+from recorders.spec import Format, Layout, Mode, Ready, SpotlightBy
 
 
 class _Request(BaseModel):
@@ -92,7 +92,9 @@ class LimitsModel(_Request):
     duration_in_s: float | None = Field(None, gt=0, description="ends as max_duration")
     size_in_mb: float | None = Field(None, gt=0, description="ends as max_size; 10^6 bytes of parts")
     idle_in_s: float | None = Field(
-        None, gt=0, description="ends as idle when nobody is seen or heard for so long; not with layout freestyle"
+        None,
+        gt=0,
+        description="ends as idle when nobody is seen or heard, or a page is of one colour and silent, for so long",
     )
 
 
@@ -145,6 +147,21 @@ class RecordPayload(_Request):
         None, ge=documented.INTERVAL_MS[0], le=documented.INTERVAL_MS[1], description="snapshot only"
     )
     webGL: bool | None = Field(None, description="freestyle only: give the page WebGL, by software")  # noqa: N815
+    scale: float | None = Field(
+        None,
+        ge=documented.SCALE[0],
+        le=documented.SCALE[1],
+        description="freestyle only: the page is laid out on the picture's size divided by this, and shown so much "
+        "larger (devicePixelRatio); by default 1",
+    )
+    ready: Ready | None = Field(
+        None,
+        description="freestyle only, from when on; load (default): the page has loaded and painted; signal: it says so "
+        "itself, by START_RECORDING on its console or by window.egress.start()",
+    )
+    ready_timeout_in_s: float | None = Field(
+        None, gt=0, description="with ready signal only: FAILED when the page has not given its signal within this"
+    )
     filename_pattern: Annotated[str, AfterValidator(_pattern)] = Field(
         "{task_id}",
         min_length=1,

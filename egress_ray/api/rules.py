@@ -8,20 +8,22 @@ from fnmatch import fnmatchcase
 from egress_ray.api.limits import NOT_YET
 from egress_ray.api.models import ErrorDetail, LimitsModel, RecordPayload, StartRequest
 from egress_ray.settings import LimitSettings, Settings, StorageSettings
+from recorders.config import WebConfig
 from recorders.formats import codecs_of
-from recorders.web.hosts import host_allowed
+from recorders.web.addresses import Rules
+from recorders.web.hosts import host_allowed, host_of
 
 _CHANNEL_FIELDS = ("channel", "access_token", "workerUid")
+_PAGE_FIELDS = ("url", "webGL", "scale", "ready", "ready_timeout_in_s")
 _PICTURE_FIELDS = ("users", "regions", "spotlight", "background", "labels")
 
 
 def problems(request: StartRequest, settings: Settings) -> list[ErrorDetail]:
     """Everything that is wrong with a well-formed start; empty when nothing is."""
-    allowed_hosts = settings.web.allowed_hosts
     if request.cmd in NOT_YET:
         return [ErrorDetail(field="cmd", message=f"{request.cmd} is not supported yet")]
     found = list(
-        _page(request.payload, allowed_hosts)
+        _page(request.payload, settings.web)
         if request.payload.layout == "freestyle"
         else _channel(request.payload, settings.native.backgrounds)
     )
@@ -42,8 +44,6 @@ def _tracks(payload: RecordPayload) -> Iterator[tuple[str, str]]:
 
 def _limits(payload: RecordPayload, most: LimitSettings) -> Iterator[tuple[str, str]]:
     asked = payload.limits or LimitsModel()
-    if asked.idle_in_s is not None and payload.layout == "freestyle":
-        yield "limits.idle_in_s", "does not go with layout freestyle"
     for field, wanted, allowed in (
         ("duration_in_s", asked.duration_in_s, most.duration_s),
         ("size_in_mb", asked.size_in_mb, most.size_mb),
@@ -63,23 +63,40 @@ def _storage(payload: RecordPayload, settings: StorageSettings) -> Iterator[tupl
         yield "storage.bucket", "is not one that this service may write to"
 
 
-def _page(payload: RecordPayload, allowed_hosts: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+def _page(payload: RecordPayload, web: WebConfig) -> Iterator[tuple[str, str]]:
     if payload.url is None:
         yield "url", "is required when layout is freestyle"
-    elif not host_allowed(payload.url, allowed_hosts):
+    elif not host_allowed(payload.url, web.allowed_hosts):
         yield "url", "names a host that this service may not record"
+    elif (host := host_of(payload.url)) and (reason := Rules.of(web).against_literal(*host)) is not None:
+        yield "url", f"names a host that pages may not reach: {reason}"
+    if payload.ready_timeout_in_s is not None:
+        if payload.ready != "signal":
+            yield "ready_timeout_in_s", "goes with ready signal only"
+        elif payload.ready_timeout_in_s > web.ready_timeout_s:
+            yield "ready_timeout_in_s", f"is more than the {web.ready_timeout_s:g} that this service allows"
     for field in (*_CHANNEL_FIELDS, *_PICTURE_FIELDS):
         if getattr(payload, field) is not None:
             yield field, "does not go with layout freestyle"
+    yield from _scale(payload)
     if payload.mode == "individual":
         yield "mode", "must be composite when layout is freestyle"
+
+
+def _scale(payload: RecordPayload) -> Iterator[tuple[str, str]]:
+    """A page of whole pixels is wanted."""
+    video, scale = payload.video, payload.scale
+    if video is not None and scale is not None:
+        width, height = video.width / scale, video.height / scale
+        if not (width.is_integer() and height.is_integer()):
+            yield "scale", f"must divide {video.width}x{video.height} into whole pixels, not {width:.2f}x{height:.2f}"
 
 
 def _channel(payload: RecordPayload, backgrounds: Collection[str]) -> Iterator[tuple[str, str]]:
     for field in _CHANNEL_FIELDS:
         if getattr(payload, field) is None:
             yield field, f"is required when layout is {payload.layout}"
-    for field in ("url", "webGL"):
+    for field in _PAGE_FIELDS:
         if getattr(payload, field) is not None:
             yield field, "goes with layout freestyle only"
     if payload.mode == "individual" and payload.layout != "flat":

@@ -16,6 +16,7 @@ from egress_ray.manager.office import Office
 from egress_ray.manager.room import Room
 from egress_ray.manager.spools import Spools
 from egress_ray.manager.version import code_version
+from egress_ray.manager.warm import Warm
 from egress_ray.recording.job import Renewal, recording_name
 from egress_ray.secrets import open_vault
 from egress_ray.settings import RetentionSettings, load
@@ -40,23 +41,26 @@ class Dispatcher:
     def __init__(self, args: dict[str, Any]) -> None:
         settings = load(args)
         store = TaskStore(settings.store_url)
-        self._office = Office(settings, store, open_vault(settings.secret_key, settings.data_path))
+        self._version = code_version(args)
+        self._warm = Warm(settings, self._version)
+        self._office = Office(settings, store, open_vault(settings.secret_key, settings.data_path), self._warm)
         self._store = store
         self._drivers: dict[Key, Driver] = {}
-        self._version = code_version(args)
         self._accepting = True
         self._recovered = asyncio.Event()
         self._room = Room(settings.disk, time.monotonic)
         stored = settings.storage.url is not None
         spools = Spools(str(settings.data_path), stored, self._room, self._settle_late)
         loop = asyncio.get_event_loop()
-        self._sweepers = [loop.create_task(each) for each in (self._sweep(), spools.run(), self._clear_leaving_nodes())]
+        works = self._sweep(), spools.run(), self._clear_leaving_nodes(), self._keep_warm()
+        self._sweepers = [loop.create_task(each) for each in works]
         if settings.retention != RetentionSettings():
             self._sweepers.append(loop.create_task(retention.run(self._office, settings.retention)))
 
     async def _sweep(self) -> None:
         """Take up every open task that has no driver, from the store alone: all of them at first, and later those
         whose start was in the store before its answer got lost."""
+        await self._warm.adopt()
         while self._accepting:
             before = await self._store.insist(lambda connection: rows.beat(connection, time.time()))
             away_s = 0.0 if before is None or self._recovered.is_set() else time.time() - before
@@ -64,15 +68,21 @@ class Dispatcher:
                 self._drive(entry, away_s)
             self._recovered.set()
             await asyncio.sleep(_SWEEP_S)
+            await self._warm.end_unclaimed()
 
     async def _clear_leaving_nodes(self) -> None:
         """Recordings leave nodes that are being drained."""
         while True:
             leaving = await leaving_nodes()
+            await self._warm.leaving(leaving)
             for driver in self._drivers.values():
                 if driver.node_id in leaving:
                     driver.leave()
             await asyncio.sleep(_LEAVING_S)
+
+    async def _keep_warm(self) -> None:
+        await self._recovered.wait()
+        await self._warm.run()
 
     async def start(self, new: NewTask) -> Task | RequestConflict | Refusal:
         """Accept a task durably, or answer with the one that has this request id already, or why none can be had."""
@@ -170,6 +180,7 @@ class Dispatcher:
     async def shut_down(self, within_s: float) -> int:
         """Accept nothing more and stop every task (reason "shutdown"); how many were still open at the end."""
         self._accepting = False
+        await self._warm.close()
         await asyncio.gather(*(self.stop(key.app_id, key.task_id, "shutdown") for key in list(self._drivers)))
         at_work = [driver.ended.wait() for driver in self._drivers.values()]
         with contextlib.suppress(TimeoutError):

@@ -170,12 +170,17 @@ class Driver:
 
     async def _create(self, attempt: int, until: float) -> Any | None:
         """The actor when it is up; otherwise it is gone, and what follows has been done."""
+        if (warm := await self._office.take_warm(self._entry, attempt, self._avoid)) is not None:
+            self._avoid = None
+            return warm
         async with contextlib.AsyncExitStack() as slot:
             await slot.enter_async_context(self._office.starts)
             actor = self._office.create(self._entry, attempt, self._avoid)
             self._avoid = None
             ready = asyncio.ensure_future(cast(Awaitable[Any], actor.__ray_ready__.remote()))
             await self._first(ready, within=min(_START_SLOT_S, until - time.monotonic()))
+        if not ready.done():
+            await self._office.warm.make_way(self._office.cost(self._entry.task))
         await self._first(ready, within=until - time.monotonic())
         if self.stop_asked.is_set():
             end(actor)

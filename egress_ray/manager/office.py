@@ -15,6 +15,7 @@ from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from egress_ray.manager.placement import Cost, cost
+from egress_ray.manager.warm import Warm
 from egress_ray.recording.finishing import delete_files, finish_here
 from egress_ray.recording.job import Job, Order, recording_name
 from egress_ray.recording.spec import expand, place_of, to_spec
@@ -25,6 +26,7 @@ from egress_ray.store.store import TaskStore
 from egress_ray.tasks import Task
 from recorders.errors import RecorderError, Unwritable
 from recorders.log.finish import Finished
+from recorders.web.warm import fits
 
 log = logging.getLogger("egress_ray.manager")
 # New processes at once: starting one takes most of a core for 0.4 s.
@@ -40,6 +42,7 @@ class Office:
     settings: Settings
     store: TaskStore
     vault: Vault
+    warm: Warm
     starts: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_STARTS_AT_ONCE))
 
     def cost(self, task: Task) -> Cost:
@@ -63,6 +66,7 @@ class Office:
                 lifetime="detached",
                 num_cpus=needed.cpus,
                 memory=needed.memory,
+                resources=needed.resources,
                 max_restarts=0,
                 max_concurrency=100,
                 **(_elsewhere(avoid, needed.cpus) if avoid is not None else {"scheduling_strategy": _near(entry)}),
@@ -70,13 +74,21 @@ class Office:
             .remote(label(task, attempt), self.settings.namespace)
         )
 
+    async def take_warm(self, entry: Entry, attempt: int, avoid: str | None = None) -> Any | None:
+        """A recording actor that is up already, where `create` would put it; None when there is none that suits."""
+        task = entry.task
+        if task.payload["layout"] != "freestyle" or not fits(self.job(entry, attempt).spec):
+            return None
+        name = recording_name(task.app_id, task.task_id, attempt)
+        return await self.warm.take(name, label(task, attempt), self.cost(task), entry.node_id, avoid)
+
     def find(self, task: Task) -> Any | None:
         """The actor of the task's present attempt, if it lives."""
         name = recording_name(task.app_id, task.task_id, task.attempt)
         try:
             return ray.get_actor(name, namespace=self.settings.namespace)
         except ValueError:
-            return None
+            return self.warm.find(name)
 
     def order(self, task: Task) -> Order:
         """What is to be made of a task's recording, and where it belongs."""

@@ -11,17 +11,26 @@ from recorders.formats import codecs_of
 
 _PIXELS_PER_SECOND_720P30 = 1280 * 720 * 30
 MIB = 1024 * 1024
+# The resource of a node that counts the pages it may record at once.
+PAGES = "pages"
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """CPUs and bytes of memory to reserve."""
+    """CPUs and bytes of memory to reserve, and places for pages where these are counted."""
 
     cpus: float
     memory: int
+    pages: int = 0
 
     def __str__(self) -> str:
-        return f"{self.cpus:.2f} CPU and {self.memory // MIB} MiB"
+        place = " and a place for a page" if self.pages else ""
+        return f"{self.cpus:.2f} CPU and {self.memory // MIB} MiB{place}"
+
+    @property
+    def resources(self) -> dict[str, float]:
+        """What is neither CPU nor memory."""
+        return {PAGES: self.pages} if self.pages else {}
 
 
 def cost(payload: Mapping[str, Any], settings: CostSettings) -> Cost:
@@ -32,7 +41,8 @@ def cost(payload: Mapping[str, Any], settings: CostSettings) -> Cost:
     video = payload.get("video") if codecs_of(payload.get("format", "hls")).video else None
     size = video["width"] * video["height"] * video["frameRate"] / _PIXELS_PER_SECOND_720P30 if video else 0.0
     if payload["layout"] == "freestyle":
-        return Cost(round(0.2 + 0.5 * size, 2), settings.web_memory_mb * MIB)
+        counted = int(settings.pages_per_node is not None)
+        return Cost(round(0.2 + 0.5 * size, 2), settings.web_memory_mb * MIB, counted)
     users = max(2, len(payload.get("users") or ()))
     if payload.get("mode") == "individual":
         each = settings.individual_cpus if video else settings.individual_cpus / 2
@@ -46,7 +56,7 @@ def cost(payload: Mapping[str, Any], settings: CostSettings) -> Cost:
 def missing(needed: Cost, total: Mapping[str, float], free: Mapping[str, float], waited_s: float) -> str:
     """Why a recording found no place; `total` and `free` are the cluster's resources as Ray names them."""
     short = []
-    for name, amount, unit in (("CPU", needed.cpus, 1), ("memory", needed.memory, MIB)):
+    for name, amount, unit in (("CPU", needed.cpus, 1), ("memory", needed.memory, MIB), (PAGES, needed.pages, 1)):
         if total.get(name, 0) < amount:
             short.append(f"the whole cluster has {total.get(name, 0) / unit:.2f} {_unit(name)}")
         elif free.get(name, 0) < amount:
@@ -56,4 +66,4 @@ def missing(needed: Cost, total: Mapping[str, float], free: Mapping[str, float],
 
 
 def _unit(name: str) -> str:
-    return "CPU" if name == "CPU" else "MiB of memory"
+    return {"CPU": "CPU", "memory": "MiB of memory", PAGES: "places for pages"}[name]

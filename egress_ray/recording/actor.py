@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hmac
 import logging
 from dataclasses import replace
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import ray
 
+from egress_ray.folders import here, make_private
 from egress_ray.recording.job import Job, Outcome, Publication, Renewal
 from egress_ray.recording.renewal import keep
 from recorders.disk import free_mb, need
@@ -22,6 +24,8 @@ from recorders.sources.base import Ingest
 from recorders.spec import ChannelSpec
 
 if TYPE_CHECKING:
+    from egress_ray.recording.idle import Idle
+    from recorders.config import WebConfig
     from recorders.log.finish import Finished
     from recorders.storage.place import Place
     from recorders.storage.uploader import Uploader
@@ -37,7 +41,10 @@ _DRAIN_S = 300.0
 
 
 class Recording:
-    """One attempt; used once. `label` is what people read in the dashboard: task, kind, channel or host."""
+    """One attempt; used once. `label` is what people read in the dashboard: task, kind, channel or host.
+
+    It may be kept idle before, with a browser open (`Idle`).
+    """
 
     def __init__(self, label: str, namespace: str) -> None:
         self._label = label
@@ -51,9 +58,37 @@ class Recording:
         self._handed_over = False
         self._closed = asyncio.Event()
         self._outcome: asyncio.Future[Outcome] = asyncio.get_event_loop().create_future()
+        self._idle: Idle | None = None
 
     def __repr__(self) -> str:
         return f"Recording({self._label})"
+
+    async def open(self, config: WebConfig) -> None:
+        """Open a browser for a recording to come. Raises `RecorderError` or TimeoutError."""
+        from egress_ray.recording.idle import Idle
+
+        self._idle = Idle()
+        await self._idle.open(config)
+
+    async def still(self, for_s: float) -> bool:
+        """See `Idle`."""
+        return self._idle is not None and await self._idle.still(for_s)
+
+    async def take(self, recording: str, label: str, cpus: float) -> bool:
+        """See `Idle`."""
+        taken = self._idle is not None and await self._idle.take(recording, cpus)
+        if taken:
+            self._label = label
+        return taken
+
+    async def taken_by(self) -> str:
+        """The name of the recording that it was taken for; empty while it is idle."""
+        return self._idle.recording if self._idle is not None else ""
+
+    async def dismiss(self) -> None:
+        """End the browser that it has kept open."""
+        if self._idle is not None:
+            await self._idle.close()
 
     async def run(self, job: Job) -> Outcome:
         """Record until stopped or ended, tell the outcome. Does not raise. The files are still to be finished."""
@@ -75,12 +110,17 @@ class Recording:
 
     async def _record(self, job: Job) -> Outcome:
         try:
+            data = here(job.order.data_dir)
+            with contextlib.suppress(OSError):  # who is to write there will tell
+                make_private(data)
+                make_private(data / "recordings")
             if job.spec.attempt == 1:
                 need(job.order.folder, job.room_mb)
             if job.order.place is not None:
                 await self._take_up_spool(job.order.place, job)
             spec = replace(job.spec, folder=str(job.order.folder))
-            self._recorder = recorder = build(spec, job.config, self._lease, self._window)
+            station = await self._idle.station() if self._idle is not None else None
+            self._recorder = recorder = build(spec, job.config, self._lease, self._window, station)
             if self._stopping:
                 recorder.stop()
             reason = await recorder.run()

@@ -92,3 +92,13 @@ def task_of(recording: str) -> str:
 def recording_name(app_id: str, task_id: str, attempt: int) -> str:
     """The Ray name of the actor of one attempt."""
     return f"rec:{app_id}:{task_id}:{attempt}"
+
+
+def warm_name(version: str, number: str) -> str:
+    """The Ray name of an actor that is kept ready for a recording, by a manager of that version."""
+    return f"warm:{version}:{number}"
+
+
+def is_warm(name: str) -> bool:
+    """Whether an actor's Ray name is of that kind."""
+    return name.startswith("warm:")

@@ -44,7 +44,7 @@ def to_spec(
         limits=Limits(
             asked.get("duration_in_s", most.duration_s),
             asked.get("size_in_mb", most.size_mb),
-            asked.get("idle_in_s", most.idle_s if payload["layout"] != "freestyle" else None),
+            asked.get("idle_in_s", most.idle_s),
         ),
     )
 
@@ -65,7 +65,9 @@ def in_bucket(url: str, bucket: str) -> str:
 
 
 def _page(task: Task) -> PageSpec:
-    return PageSpec(task.payload["url"], bool(task.payload.get("webGL")))
+    payload = task.payload
+    web_gl, scale, ready = bool(payload.get("webGL")), float(payload.get("scale") or 1), payload.get("ready", "load")
+    return PageSpec(payload["url"], web_gl, ready, payload.get("ready_timeout_in_s"), scale)
 
 
 def _channel(task: Task, token: str, attempt: int) -> ChannelSpec:

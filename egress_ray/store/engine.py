@@ -11,6 +11,8 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import Engine, create_engine, event, make_url
 
+from egress_ray.folders import make_private
+
 _CONNECT_S = 3
 _STATEMENT_S = 10
 # A server that has gone without a word is noticed by the kernel within 6 s.
@@ -21,7 +23,8 @@ def open_engine(url: str) -> Engine:
     """Connect and migrate to the newest schema. Raises SQLAlchemyError when the database cannot be used."""
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite" and parsed.database:
-        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+        make_private(Path(parsed.database).parent)
+        Path(parsed.database).touch(0o640)  # its journals get the same mode
     if parsed.get_backend_name() == "sqlite":
         engine = create_engine(parsed)
         _set_up_sqlite(engine)

@@ -1,5 +1,6 @@
 """Names of a task's files, relative to its folder, and writing that survives a crash.
 
+Beside the log of a page lies what each attempt noted of it (`docs/decisions/0018-what-a-page-is-told-and-tells.md`).
 A task has one log, or one of each user (`docs/decisions/0013-a-log-of-each-user.md`); which ones a folder holds is
 told by the names of their indices alone.
 """
@@ -92,6 +93,42 @@ def salvaged_name(prefix: str, attempt: int, sequence: int) -> str:
 
 def journal_name(prefix: str, attempt: int) -> str:
     return f"{_stem(prefix, attempt)}.journal"
+
+
+def report_name(prefix: str, attempt: int) -> str:
+    """What was the matter with a page in this attempt."""
+    return f"{_stem(prefix, attempt)}_report.json"
+
+
+def screenshot_name(prefix: str, attempt: int) -> str:
+    """The page as it was when the attempt failed."""
+    return f"{_stem(prefix, attempt)}_screenshot.jpg"
+
+
+def console_name(prefix: str, attempt: int) -> str:
+    """The end of the page's console when the attempt failed."""
+    return f"{_stem(prefix, attempt)}_console.txt"
+
+
+def beside_of(folder: Path, prefix: str, attempt: int) -> tuple[str, ...]:
+    """The files beside the log that an attempt has left; those that exist."""
+    names = (report_name(prefix, attempt), screenshot_name(prefix, attempt), console_name(prefix, attempt))
+    return tuple(name for name in names if (Path(folder) / name).is_file())
+
+
+def beside_among(names: Iterable[str], prefix: str) -> tuple[str, ...]:
+    """Those of these names that are files beside the log, of whatever attempt, in the order of attempts."""
+    pattern = re.compile(rf"{re.escape(prefix)}_(\d+)_(?:report\.json|screenshot\.jpg|console\.txt)")
+    found = [(int(match[1]), name) for name in names if (match := pattern.fullmatch(name))]
+    return tuple(name for _, name in sorted(found))
+
+
+def beside_in(folder: Path, prefix: str) -> tuple[str, ...]:
+    """Those in a task's folder."""
+    within = (Path(folder) / prefix).parent
+    if not within.is_dir():
+        return ()
+    return beside_among((path.relative_to(folder).as_posix() for path in within.iterdir()), prefix)
 
 
 def _stem(prefix: str, attempt: int) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import av
@@ -27,8 +27,8 @@ _PATIENCE_S = 300.0
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """What came of a recording: seconds, parts and bytes of the log; `files` relative to its folder, none when
-    nothing was recorded. Of several logs, the seconds of the longest."""
+    """What came of a recording: seconds, parts and bytes of the log; `files` relative to its folder, those beside the
+    log at most when nothing was recorded. Of several logs, the seconds of the longest."""
 
     files: tuple[str, ...]
     seconds: float
@@ -43,7 +43,8 @@ def finish(folder: Path, prefix: str, format: Format) -> Finished:
     changes nothing unless the log has grown. A part that the index does not name (the recorder died between the
     two) does not count. Raises `RecorderError` with the fact when a part cannot be read or a file not written.
     """
-    return together(_finish_log(Path(folder), name, format) for name in files.logs_in(folder, prefix))
+    done = together(_finish_log(Path(folder), name, format) for name in files.logs_in(folder, prefix))
+    return replace(done, files=(*done.files, *files.beside_in(folder, prefix)))
 
 
 def together(logs: Iterable[Finished]) -> Finished:

@@ -15,7 +15,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,8 @@ _PIECE = 256
 # The live playlist in the store is for viewers there; the longer it has become the more seldom it is sent.
 _PLAYLIST_S = 6.0
 _PLAYLIST_PARTS = 512
+# How often what lies beside the log is looked at while it records.
+_BESIDE_S = 20.0
 
 
 class _Sent:
@@ -62,6 +64,8 @@ class Spool:
         self._remote = Remote(place.url, place.path)
         self._uploaded: dict[str, str] = {}
         self._logs: dict[LogName, _Sent] = {}
+        self._beside: dict[str, int] = {}
+        self._beside_at = time.monotonic()
         # A single file is made of all parts, so they stay at hand; otherwise nobody needs them here again.
         self._release = codecs_of(place.format).container is None
 
@@ -88,6 +92,17 @@ class Spool:
         """
         for sent in self._known():
             self._advance(sent, live)
+        if live and time.monotonic() - self._beside_at >= _BESIDE_S:
+            self._beside_at = time.monotonic()
+            self._send_beside()
+
+    def _send_beside(self) -> None:
+        """What has changed of the files beside the log: small ones that are replaced, or come at the end."""
+        for name in files.beside_in(self.folder, self.place.prefix):
+            changed = (self.folder / name).stat().st_mtime_ns
+            if self._beside.get(name) != changed:
+                self._remote.put(self.folder / name, name)
+                self._beside[name] = changed
 
     def _known(self) -> list[_Sent]:
         """Of each log that there is here."""
@@ -122,11 +137,16 @@ class Spool:
             sent.playlist_at = time.monotonic()
             self._remote.put(self.folder / name, name)
 
-    def adopt(self) -> None:
-        """Take into the log here what other nodes have put into the store; nobody may be writing to it."""
-        names = self._remote.names("index")
+    def adopt(self) -> tuple[str, ...]:
+        """Take into the log here what other nodes have put into the store; nobody may be writing to it.
+
+        Returns the names of what lies beside the log there.
+        """
+        there = self._remote.names()
+        names = [name for name in there if name.startswith("index")]
         for log in {*files.logs_in(self.folder, self.place.prefix), *files.logs_among(names, self.place.prefix)}:
             self._adopt(log, [name for name in names if name.startswith(log.pieces) and name.endswith(".jsonl")])
+        return files.beside_among(there, self.place.prefix)
 
     def _adopt(self, log: LogName, names: list[str]) -> None:
         here = read_index(self.folder, log.index)
@@ -144,8 +164,9 @@ class Spool:
 
         Nobody may be writing to the log. Raises `StorageAway`, and `RecorderError` as `finish` does; then all is kept.
         """
-        self.adopt()
-        prefix = self.place.prefix
+        prefix, there = self.place.prefix, self.adopt()
+        here = files.beside_in(self.folder, prefix)
+        self._send_beside()
         logs = {log: read_index(self.folder, log.index) for log in files.logs_in(self.folder, prefix)}
         settled = [self._settled(log, index) for log, index in logs.items()]
         done = together(each for each in settled if each is not None)
@@ -154,10 +175,11 @@ class Spool:
                 self._fetch(index)
             done = finish(self.folder, prefix, self.place.format)
             self.advance()
+            done = replace(done, files=tuple(name for name in done.files if name not in here))
             for name in done.files:
                 self._remote.put(self.folder / name, name)
         shutil.rmtree(self.folder)
-        return done
+        return replace(done, files=(*done.files, *files.beside_among({*here, *there}, prefix)))
 
     def _settled(self, log: LogName, index: Index) -> Finished | None:
         """What the store holds of a log, when that is the whole of it, finished."""

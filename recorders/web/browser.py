@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import secrets
 import shutil
+from collections.abc import Awaitable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from recorders.config import WebConfig
 from recorders.errors import Lost, RecorderError
-from recorders.spec import VideoSpec
+from recorders.spec import PageSpec, VideoSpec
+from recorders.web import driver, refusals
+from recorders.web.cage import LAUNCHER, Cage, open_to_all
+from recorders.web.hunger import Hunger
 from recorders.web.processes import kill_browser
 from recorders.web.profile import Profile
 
@@ -25,16 +28,16 @@ if TYPE_CHECKING:
 
 _ON_PATH = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
 _CLOSE_TIMEOUT_S = 3.0
-# Playwright's driver lives for a few small messages: without room for garbage it takes a fifth less memory.
-_DRIVER_OPTIONS = "--max-semi-space-size=1"
 # When a browser dies, playwright tells of the end of its pages before it tells of its own.
 _PAGES_FIRST_S = 0.3
 # Up to this many pictures a second, the energy saver's 30 are all that is needed.
 _SAVED_RATE = 30
 
 # Chromium's own interface is never seen: the parts that are pages of their own cost a process each and a second
-# of CPU at the start. The others are playwright's, for the last list of features given is the one that counts.
+# of CPU at the start. Sound is mixed in the browser's own process: a process for it takes 21 MB. The others are
+# playwright's, for the last list of features given is the one that counts.
 _DISABLED_FEATURES = (
+    "AudioServiceOutOfProcess",
     "InitialWebUI",
     "PreloadTopChromeWebUI",
     "SpareRendererForSitePerProcess",
@@ -57,17 +60,18 @@ _DISABLED_FEATURES = (
     "PreconnectToSearch",
     "ThirdPartyStoragePartitioning",
 )
+# A process of its own for the network takes 17 MB, and is not in a sandbox on Linux either; the other is playwright's.
+_ENABLED_FEATURES = ("NetworkServiceInProcess2", "CDPScreenshotNewSurface")
 _FLAGS = (
     "--headless=new",  # the old headless, and the headless shell, refuse getDisplayMedia
     "--autoplay-policy=no-user-gesture-required",
-    "--block-new-web-contents",  # no pop-ups
     "--disable-audio-output",  # the page plays to nowhere, at 48 kHz: no sound card and no sound server is asked
     "--disable-background-timer-throttling",
     "--disable-backgrounding-occluded-windows",
     "--disable-renderer-backgrounding",
-    "--disable-notifications",
     "--hide-scrollbars",
     f"--disable-features={','.join(_DISABLED_FEATURES)}",
+    f"--enable-features={','.join(_ENABLED_FEATURES)}",
 )
 _WEB_GL = ("--use-angle=swiftshader-webgl", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist")
 _NO_WEB_GL = ("--disable-gpu", "--disable-3d-apis")
@@ -80,23 +84,17 @@ _BLANK = """title => {
     paint();
     setInterval(paint, 50);
 }"""
-# Nobody is there to answer; and while a dialog is up, or playwright looks at a pop-up before it is refused, Chromium
-# dims the page, in what is captured, too.
-_NO_DIALOGS = """
-for (const [name, answer] of [["alert"], ["confirm", false], ["prompt", null], ["print"], ["open", null]])
-    window[name] = () => answer;
-"""
 # Of playwright's own arguments, those that do not fit.
 _DROPPED = ("--disable-popup-blocking", "--mute-audio", "--headless", "--headless=old", "--enable-unsafe-swiftshader")
 
 
-def find_chromium(config: WebConfig, playwrights_own: str) -> str:
-    """Path of the browser to use. Raises `RecorderError` when there is none."""
+def find_chromium(config: WebConfig, playwrights_own: str, for_all: bool = False) -> str:
+    """Path of the browser to use, `for_all` users to run. Raises `RecorderError` when there is none."""
     if config.chromium_path is not None:
         if shutil.which(config.chromium_path) is None:
             raise RecorderError(f"The browser of setting web.chromium_path, {config.chromium_path}, does not exist.")
         return config.chromium_path
-    if Path(playwrights_own).is_file():
+    if Path(playwrights_own).is_file() and not (for_all and not open_to_all(playwrights_own)):
         return playwrights_own
     found = next(filter(None, map(shutil.which, _ON_PATH)), None)
     if found is None:
@@ -106,45 +104,68 @@ def find_chromium(config: WebConfig, playwrights_own: str) -> str:
     return found
 
 
+class Needs(NamedTuple):
+    """What a browser has to be launched for. Anything else is set at use."""
+
+    web_gl: bool
+    scale: float
+    saving: bool  # painting no more often than 30 times a second
+
+
+def needs(page: PageSpec, video: VideoSpec) -> Needs:
+    """What a browser for this recording has to be launched for."""
+    return Needs(page.web_gl, page.scale, video.frame_rate <= _SAVED_RATE)
+
+
 class Browser:
     """A browser with two tabs: the page under record, and the recorder's own."""
 
-    def __init__(self, config: WebConfig, video: VideoSpec, web_gl: bool) -> None:
+    def __init__(self, config: WebConfig, video: VideoSpec, page: PageSpec) -> None:
         self._config = config
         self._video = video
-        self._web_gl = web_gl
+        self._needs = needs(page, video)
         self._playwright: Playwright | None = None
+        self._cage: Cage | None = None
         self._profile: Profile | None = None
+        self._hunger: Hunger | None = None
+        self._watching: asyncio.Task[None] | None = None
         self._context: BrowserContext | None = None
         self.title = f"under record {secrets.token_hex(8)}"
         self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.driver_up = asyncio.Event()
 
-    async def launch(self) -> None:
-        """Start it. Raises `RecorderError`."""
+    async def launch(self, ways: Awaitable[list[str]]) -> None:
+        """Start it, with the arguments that tell it its `ways` to the network. Raises `RecorderError`."""
         from playwright.async_api import Error, async_playwright
 
-        os.environ.setdefault("NODE_OPTIONS", _DRIVER_OPTIONS)
+        driver.prepare()
         self._playwright = await async_playwright().start()
         self.driver_up.set()
-        path = find_chromium(self._config, self._playwright.chromium.executable_path)
-        width, height = self._video.width, self._video.height
-        self._profile = Profile(energy_saver=self._video.frame_rate <= _SAVED_RATE)
+        self._cage = cage = await asyncio.to_thread(Cage, self._config)
+        path = find_chromium(self._config, self._playwright.chromium.executable_path, cage.uid is not None)
+        width, height = self._layout(self._video)
+        ways_out = await ways
+        self._profile = profile = Profile(energy_saver=self._needs.saving, uid=cage.uid)
         try:
             self._context = await self._playwright.chromium.launch_persistent_context(
-                self._profile.folder,
+                profile.folder,
                 viewport={"width": width, "height": height},
-                device_scale_factor=1,
+                device_scale_factor=self._needs.scale,
                 accept_downloads=False,
-                executable_path=path,
+                executable_path=LAUNCHER,
+                env=dict(cage.environment(path, profile.home, profile.pid_file)),
                 headless=True,
                 chromium_sandbox=self._config.sandbox,
                 ignore_default_args=list(_DROPPED),
                 args=[
                     *_FLAGS,
-                    *(_WEB_GL if self._web_gl else _NO_WEB_GL),
+                    *refusals.FLAGS,
+                    *(_WEB_GL if self._needs.web_gl else _NO_WEB_GL),
+                    *ways_out,
                     f"--auto-select-tab-capture-source-by-title={self.title}",
                     f"--window-size={width},{height}",
+                    # What playwright alone makes of a scale is not in what is captured.
+                    f"--force-device-scale-factor={self._needs.scale:g}",
                 ],
                 timeout=self._config.launch_timeout_s * 1000,
                 handle_sigint=False,
@@ -152,8 +173,11 @@ class Browser:
                 handle_sighup=False,
             )
         except Error as error:
-            root = " (as root the sandbox must be off)" if self._config.sandbox and os.geteuid() == 0 else ""
-            raise Lost(f"The browser {path} did not start{root}: {_first_line(error)}.") from error
+            if (why := cage.why(error.message)) is not None:
+                raise RecorderError(why) from error
+            raise Lost(f"The browser {path} did not start: {_first_line(error)}.") from error
+        self._hunger = Hunger(self._config, profile, self._lose)
+        self._watching = asyncio.create_task(self._hunger.watch())
         self._context.on("close", lambda _: self._lose("The browser was closed or crashed."))
 
     @property
@@ -163,13 +187,21 @@ class Browser:
             raise Lost("The browser is not running.")
         return self._profile.folder
 
+    async def suit(self, video: VideoSpec) -> None:
+        """Have pictures of this size, whatever it was launched for; the needs must be the same."""
+        context = self._running
+        width, height = self._layout(video)
+        if (width, height) != self._layout(self._video):
+            await context.pages[0].set_viewport_size({"width": width, "height": height})
+        self._video = video
+
     async def subject(self) -> Page:
         """The tab to record: without a page, green, with a title of our own by which the capture finds it."""
         context = self._running
         page = context.pages[0] if context.pages else await context.new_page()
-        page.on("crash", lambda _: self._lose("The page crashed in the browser."))
+        page.on("crash", lambda _: self._lose(self._why_crashed))
         page.on("close", lambda _: self._lose_later("The page closed itself."))
-        await asyncio.gather(page.add_init_script(_NO_DIALOGS), page.evaluate(_BLANK, self.title))
+        await asyncio.gather(page.add_init_script(refusals.NO_DIALOGS), page.evaluate(_BLANK, self.title))
         return page
 
     async def recorder(self, address: str) -> Page:
@@ -188,6 +220,8 @@ class Browser:
 
     async def close(self) -> None:
         """End it, within a bound."""
+        if self._watching is not None:
+            self._watching.cancel()
         self.lost.cancel() if not self.lost.done() else self.lost.exception()
         with contextlib.suppress(Exception):
             async with asyncio.timeout(_CLOSE_TIMEOUT_S):
@@ -197,15 +231,28 @@ class Browser:
             async with asyncio.timeout(_CLOSE_TIMEOUT_S):
                 if self._playwright is not None:
                     await self._playwright.stop()
-        await asyncio.to_thread(self.kill)
-        if self._profile is not None:
-            await asyncio.to_thread(self._profile.delete)
+        await asyncio.to_thread(self._clear_away)
+
+    @property
+    def _why_crashed(self) -> str:
+        return (self._hunger and self._hunger.ended) or "The page crashed in the browser."
+
+    def _layout(self, video: VideoSpec) -> tuple[int, int]:
+        """Pixels of the page, as wide and as high as pictures of this size show."""
+        return round(video.width / self._needs.scale), round(video.height / self._needs.scale)
 
     @property
     def _running(self) -> BrowserContext:
         if self._context is None:
             raise Lost("The browser is not running.")
         return self._context
+
+    def _clear_away(self) -> None:
+        self.kill()
+        if self._cage is not None:
+            self._cage.release()
+        if self._profile is not None:
+            self._profile.delete()
 
     def _lose_later(self, sentence: str) -> None:
         asyncio.get_running_loop().call_later(_PAGES_FIRST_S, self._lose, sentence)

@@ -26,6 +26,8 @@ const MOVING_MS = 100;
 const AUDIO_JITTER_MS = 5;
 // Blocks of sound, 10 ms each, that are not lost while a busy machine holds this page up.
 const AUDIO_WAITING = 300;
+// Brightness by which pixels of one colour may differ.
+const EVEN = 2;
 // More than this unsent means that the recorder does not read any more.
 const UNSENT_LIMIT = 64 * 1024 * 1024;
 
@@ -408,6 +410,7 @@ class Sound {
     this.early = []; // what came last before the origin: sound comes later than pictures
     this.end = undefined; // when the last block ended
     this.gaps = 0;
+    this.heard = -Infinity; // when there last was any
     this.reset();
   }
 
@@ -457,7 +460,10 @@ class Sound {
     header.setUint32(4, this.sampleRate, true);
     header.setFloat64(8, (this.start - this.origin) / 1000, true);
     header.setUint32(16, this.samples, true);
-    if (!this.silent) this.fill(new Int16Array(message, 20));
+    if (!this.silent) {
+      this.heard = performance.now();
+      this.fill(new Int16Array(message, 20));
+    }
     post(message);
     this.reset();
   }
@@ -469,6 +475,44 @@ class Sound {
         at += planes[channel].length;
       }
     }
+  }
+}
+
+/** When a picture last was of more than one colour: looked at now and then, and only if it is another than before. */
+class Sight {
+  constructor() {
+    this.seen = performance.now();
+    this.blank = false;
+    this.looked = null;
+    this.bytes = new Uint8Array(0);
+  }
+
+  async look(picture) {
+    if (!this.blank) this.seen = performance.now();
+    if (!picture || picture === this.looked) return;
+    this.looked = picture;
+    const copy = picture.clone();
+    try {
+      const size = copy.allocationSize();
+      if (this.bytes.length !== size) this.bytes = new Uint8Array(size);
+      const planes = await copy.copyTo(this.bytes);
+      this.blank = planes.every(({ offset }, n) => {
+        const end = planes[n + 1]?.offset ?? size;
+        return this.even(offset, end, planes.length === 1 ? 4 : planes.length === 2 ? n + 1 : 1);
+      });
+    } catch {
+      this.blank = false; // of a format that cannot be looked into
+    } finally {
+      copy.close();
+    }
+  }
+
+  /** Whether all samples are as good as the first one, of which each has `step` bytes. */
+  even(offset, end, step) {
+    for (let at = offset + step; at < end; at++) {
+      if (Math.abs(this.bytes[at] - this.bytes[offset + ((at - offset) % step)]) > EVEN) return false;
+    }
+    return true;
   }
 }
 
@@ -562,6 +606,7 @@ async function record(stream, config, options) {
     config && (config.worker ? new RawPictures(config.worker) : new Pictures(config, options.frameRate, options.keyEvery));
   const slots = config && new Slots(options.frameRate, (...slot) => pictures.put(...slot));
   const sound = new Sound();
+  const sight = new Sight();
   let captured = -Infinity; // time of the newest picture
   let enough = Infinity; // the recording begins with the first picture captured at or after this
   const begin = () => {
@@ -580,11 +625,14 @@ async function record(stream, config, options) {
     }, TICK_MS);
     setInterval(status, STATUS_MS);
   };
-  const status = () =>
+  const status = () => {
+    if (slots) sight.look(slots.last);
     tell("status", {
       seconds: (performance.now() - sound.origin) / 1000,
+      idle: (performance.now() - Math.max(sound.origin, sound.heard, slots ? sight.seen : 0)) / 1000,
       counters: { ...slots?.counters, ...(pictures && { frames_lost: pictures.lost }), audio_gaps: sound.gaps },
     });
+  };
   const stop = async () => {
     const end = performance.now();
     stream.getTracks().forEach((track) => (track.onended = null));

@@ -1,4 +1,4 @@
-"""Which hosts a page's address may name: shell patterns from the settings. A pure function, for the REST border."""
+"""Which hosts match the settings' shell patterns. Pure functions, for the REST border and for what pages load."""
 
 from __future__ import annotations
 
@@ -6,24 +6,36 @@ from collections.abc import Iterable
 from fnmatch import fnmatchcase
 from urllib.parse import urlsplit
 
+_PORTS = {"http": 80, "https": 443}
 
-def host_allowed(url: str, patterns: Iterable[str]) -> bool:
-    """Whether `url` is http or https and its host matches one of `patterns`, case ignored.
 
-    A pattern with a port ("example.org:8443", "*:8080") also asks for that port; one without allows any. The
-    port is the scheme's own where the URL names none. IPv6 hosts are written in brackets.
-    """
+def host_of(url: str) -> tuple[str, int] | None:
+    """Host (IPv6 without brackets) and port of an http or https URL; None for any other."""
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
     except ValueError:
-        return False
-    if parts.scheme not in ("http", "https") or not host:
-        return False
-    host = host.rstrip(".")
+        return None
+    if "\\" in parts.netloc:  # a browser takes it for a slash, so that the host is another one
+        return None
+    return (host, port or _PORTS[parts.scheme]) if parts.scheme in _PORTS and host else None
+
+
+def host_allowed(url: str, patterns: Iterable[str]) -> bool:
+    """Whether `url` is http or https and its host matches one of `patterns`; see `matches`."""
+    found = host_of(url)
+    return found is not None and matches(*found, patterns)
+
+
+def matches(host: str, port: int, patterns: Iterable[str]) -> bool:
+    """Whether a host matches one of `patterns`, case ignored.
+
+    A pattern with a port ("example.org:8443", "*:8080") also asks for that port; one without allows any. IPv6 hosts
+    are written in brackets.
+    """
+    host = host.lower().rstrip(".")
     name = f"[{host}]" if ":" in host else host
-    address = f"{name}:{port or {'http': 80, 'https': 443}[parts.scheme]}"
-    return any(fnmatchcase(address if _has_port(pattern) else name, pattern.lower()) for pattern in patterns)
+    return any(fnmatchcase(f"{name}:{port}" if _has_port(pattern) else name, pattern.lower()) for pattern in patterns)
 
 
 def _has_port(pattern: str) -> bool:

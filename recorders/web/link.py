@@ -55,15 +55,16 @@ class Receiver(Protocol):
 
 
 class Link:
-    """One recording's connection to its page in the browser."""
+    """One recording's connection to its page in the browser; `receiver` is set before the page captures anything."""
 
-    def __init__(self, receiver: Receiver) -> None:
-        self._receiver = receiver
+    def __init__(self) -> None:
+        self.receiver: Receiver | None = None
         self._secret = secrets.token_urlsafe(24)
         self._answers: dict[str, asyncio.Future[dict[str, Any]]] = {}
         self._connection: ServerConnection | None = None
         self._server: Server | None = None
         self.heard = time.monotonic()  # when the browser last said anything
+        self.idle_seconds = 0.0  # how long the page has been of one colour and silent
         self.broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def open(self) -> str:
@@ -149,22 +150,25 @@ class Link:
         self._break(Lost("The browser was closed or crashed."))
 
     def _media(self, message: bytes) -> None:
+        if self.receiver is None:
+            return
         if message[0] == _PICTURE:
             _, key, n = struct.unpack_from("<BBxxI", message)
-            self._receiver.picture(n, bool(key), message[8:])
+            self.receiver.picture(n, bool(key), message[8:])
         elif message[0] == _SOUND:
             _, channels, sample_rate, seconds, samples = struct.unpack_from("<BBxxIdI", message)
             planes = message[20:] or bytes(2 * channels * samples)  # silence is not sent
-            self._receiver.sound(seconds, sample_rate, channels, planes)
+            self.receiver.sound(seconds, sample_rate, channels, planes)
 
     async def _message(self, connection: ServerConnection, message: dict[str, Any]) -> None:
         match message["type"]:
             case "ping":
                 await connection.send(json.dumps({"type": "pong", "monotonic": time.monotonic() * 1000}))
-            case "video":
-                self._receiver.description(base64.b64decode(message["description"]))
-            case "status":
-                self._receiver.status(message["seconds"], message["counters"])
+            case "video" if self.receiver is not None:
+                self.receiver.description(base64.b64decode(message["description"]))
+            case "status" if self.receiver is not None:
+                self.idle_seconds = float(message["idle"])
+                self.receiver.status(message["seconds"], message["counters"])
             case "ended":
                 # Why, somebody else may be about to tell: a browser that dies ends the capture first.
                 lost = Lost("The page's tab was closed or crashed.")

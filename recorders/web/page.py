@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import http
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from recorders.errors import RecorderError, Refused, Unreachable
+from recorders.web.unseen import Unseen
 
 if TYPE_CHECKING:
-    from playwright.async_api import Page, Response
+    from playwright.async_api import Page, Request, Response
 
 # How long a page that has loaded may take to paint twice, before it is recorded as it is.
 _PAINT_TIMEOUT_S = 0.5
@@ -20,6 +22,13 @@ _PAINTED = """() => new Promise(resolve => requestAnimationFrame(first => reques
     painted: performance.timeOrigin + first - 1,
     answered: performance.timeOrigin + (performance.getEntriesByType("navigation")[0]?.responseStart ?? 0),
 }))))"""
+_NOT_OPENED = {
+    "ERR_DISALLOWED_URL_SCHEME",
+    "ERR_INVALID_URL",
+    "ERR_UNKNOWN_URL_SCHEME",
+    "ERR_UNSAFE_PORT",
+    "ERR_UNSAFE_REDIRECT",
+}
 # A fresh attempt may find another answer.
 _PASSING = {408, 425, 429}
 
@@ -32,21 +41,35 @@ class Loaded:
     answered: float
 
 
-async def load(page: Page, url: str, timeout_s: float) -> Loaded:
-    """Go to `url` and wait until it has loaded and painted.
+async def load(
+    page: Page,
+    url: str,
+    timeout_s: float,
+    unreached: Callable[[str], RecorderError | None],
+    signalled: Callable[[], Awaitable[None]] | None = None,
+) -> Loaded:
+    """Go to `url` and wait until it has loaded and painted; where the page tells itself when it is ready, for that.
 
     A page that answers but does not finish loading in time is recorded as it is. Raises `Refused` or `Lost` when
-    there is no page.
+    there is no page, and what `signalled` raises; `unreached` knows why a URL's host was not reached, if that is why.
     """
     from playwright.async_api import Error
     from playwright.async_api import TimeoutError as Late
 
     status: list[int] = []
+    led_to = url
+
+    def asked(request: Request) -> None:
+        nonlocal led_to
+        if request.is_navigation_request() and request.frame == page.main_frame:
+            led_to = request.url
 
     def answered(response: Response) -> None:
         if response.request.is_navigation_request() and response.frame == page.main_frame:
             status.append(response.status)
 
+    unseen = await Unseen.of(page)
+    page.on("request", asked)
     page.on("response", answered)
     loop = asyncio.get_running_loop()
     deadline = loop.time() + timeout_s
@@ -57,16 +80,21 @@ async def load(page: Page, url: str, timeout_s: float) -> Loaded:
     except Late:
         raise Unreachable(f"The page did not answer within {timeout_s:g} s.") from None
     except Error as error:
-        raise (http_failure(status[-1]) if status else None) or network_failure(url, error.message) from None
+        told = unreached(led_to) or (http_failure(status[-1]) if status else None)
+        raise told or network_failure(led_to, error.message) from None
     finally:
+        page.remove_listener("request", asked)
         page.remove_listener("response", answered)
-    if status and (failure := http_failure(status[-1])):
-        raise failure
-    with contextlib.suppress(Late):
-        await page.wait_for_load_state("load", timeout=max(1.0, (deadline - loop.time()) * 1000))
+    if status and (bad := http_failure(status[-1])):
+        raise bad
+    if signalled is not None:
+        await signalled()
+    else:
+        with contextlib.suppress(Late):
+            await page.wait_for_load_state("load", timeout=max(1.0, (deadline - loop.time()) * 1000))
     try:
         async with asyncio.timeout(_PAINT_TIMEOUT_S):
-            return Loaded(**await page.evaluate(_PAINTED))
+            return Loaded(**await unseen.ask(_PAINTED))
     except (TimeoutError, Error):  # busy, or gone on to another page meanwhile
         return Loaded(0.0, 0.0)
 
@@ -99,7 +127,7 @@ def network_failure(url: str, message: str) -> RecorderError:
         return Refused("The page redirects in a circle.")
     if reason == "ERR_ABORTED":
         return Refused("The page's address gives a download or nothing at all, not a page.")
-    if reason in ("ERR_UNSAFE_PORT", "ERR_INVALID_URL", "ERR_UNKNOWN_URL_SCHEME", "ERR_DISALLOWED_URL_SCHEME"):
+    if reason in _NOT_OPENED:
         return Refused(f"The browser does not open this page's address ({reason}).")
     if reason in ("ERR_CONNECTION_TIMED_OUT", "ERR_TIMED_OUT"):
         return Unreachable(f"The page's host {host} did not answer ({reason}).")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recorders.config import RecorderConfig
-from recorders.errors import InvalidSpec
+from recorders.errors import InvalidSpec, RecorderError
 from recorders.formats import codecs_of, wanted
 from recorders.lease import Lease
 from recorders.log.files import listed_files
@@ -21,19 +21,33 @@ from recorders.progress import Phase, Progress
 from recorders.recorder import EndReason
 from recorders.spec import AudioSpec, PageSpec, RecordingSpec, VideoSpec
 from recorders.web.codecs import configurations
+from recorders.web.contract import Contract
+from recorders.web.notes import Notes
 from recorders.web.session import Session, cancel, first
 from recorders.web.sink import Feed, Sink
 from recorders.web.succession import Succession
 
 if TYPE_CHECKING:
     from recorders.web.output import Output
+    from recorders.web.station import Station
+
+# How many warnings about the page are told in the message; the report has more.
+_TOLD = 3
 
 
 class WebRecorder:
-    """One attempt at recording `spec.subject`, a page. Raises `InvalidSpec` for any other subject."""
+    """One attempt at recording `spec.subject`, a page. Raises `InvalidSpec` for any other subject.
+
+    `station` is one that is open already (`warm.py`), and suits `spec`.
+    """
 
     def __init__(
-        self, spec: RecordingSpec, config: RecorderConfig, lease: Lease | None = None, window: Window | None = None
+        self,
+        spec: RecordingSpec,
+        config: RecorderConfig,
+        lease: Lease | None = None,
+        window: Window | None = None,
+        station: Station | None = None,
     ) -> None:
         if not isinstance(spec.subject, PageSpec):
             raise InvalidSpec("The web recorder records pages; a channel needs the native recorder.")
@@ -42,6 +56,7 @@ class WebRecorder:
         self._config = config
         self._lease = lease or Lease()
         self._window = window or Window()
+        self._station = station
         self._video, self._audio = wanted(spec)
         self._phase: Phase = "starting"
         self._stopped = False
@@ -51,6 +66,7 @@ class WebRecorder:
         self._first_frame_at: float | None = None
         self._browsers: Succession | None = None
         self._files: tuple[int, tuple[str, ...]] = (0, ())
+        self._notes = Notes(spec, spec.subject)
 
     async def run(self) -> EndReason:
         """See `Recorder`. The recording begins when the page has loaded."""
@@ -60,22 +76,29 @@ class WebRecorder:
         stopped = asyncio.create_task(self._stop.wait())
         sink = Sink()
         self._browsers = browsers = Succession(lambda: self._session(sink), sink, self._config.web)
+        noting = asyncio.create_task(self._notes.keep())
         started = asyncio.create_task(self._start(browsers, sink))
         try:
-            await first(started, stopped)
+            await first(started, stopped, browsers.present.contract.ended)
             if started.done():
                 started.result()
                 await browsers.watch(stopped)
                 self._phase = "closing"
                 await sink.close(await browsers.flush())
-            return "user_stop"
+            elif browsers.present.contract.has_ended:
+                self._notes.report.warn("The page ended its recording before it had begun.")
+            return "user_stop" if stopped.done() else "completed"
+        except RecorderError as error:
+            await self._notes.failed(error, browsers.present.contract.page)
+            raise
         finally:
             self._phase = "closing"
-            await cancel(started, stopped)
+            await cancel(started, stopped, noting)
             try:
                 await sink.close(None)
             finally:
                 await browsers.close()
+                await self._notes.close()
                 self._phase = "closed"
 
     def stop(self) -> None:
@@ -87,12 +110,14 @@ class WebRecorder:
 
     def progress(self) -> Progress:
         """See `Recorder`."""
-        log = self._log
+        log, browsers = self._log, self._browsers
+        counters = {**(browsers.counters if browsers is not None else {}), **self._notes.report.counters}
         if log is None:
-            return Progress(phase=self._phase)
+            return Progress(phase=self._phase, counters=counters, message=self._message(None))
         parts = len(log.parts)
         if self._files[0] != parts:
-            self._files = (parts, listed_files(Path(self._spec.folder), self._spec.prefix))
+            listed = listed_files(Path(self._spec.folder), self._spec.prefix)
+            self._files = (parts, (*listed, *self._notes.files))
         return Progress(
             phase=self._phase,
             began_at=log.epoch,
@@ -100,8 +125,9 @@ class WebRecorder:
             parts=parts,
             media_seconds=log.media_seconds,
             bytes=log.total_bytes,
+            idle_seconds=browsers.present.idle_seconds if browsers is not None else 0.0,
             files=self._files[1],
-            counters=self._browsers.counters if self._browsers is not None else {},
+            counters=counters,
             message=self._message(log.epoch),
         )
 
@@ -137,7 +163,11 @@ class WebRecorder:
         return await asyncio.to_thread(prepare)
 
     def _session(self, sink: Sink) -> Session:
-        return Session(self._subject, self._config.web, self._video or VideoSpec(), self._options(), Feed(sink))
+        video = self._video or VideoSpec()
+        size = {"width": video.width, "height": video.height, "frameRate": video.frame_rate}
+        contract = Contract({"id": self._spec.task_id, **size}, self._notes.report)
+        station, self._station = self._station, None
+        return Session(self._subject, self._config.web, video, self._options(), Feed(sink), contract, station)
 
     def _options(self) -> dict[str, Any]:
         """For `start` in capture.js."""
@@ -152,10 +182,11 @@ class WebRecorder:
         }
 
     def _message(self, epoch: float | None) -> str:
-        """What has become of browsers."""
-        replaced = self._browsers.replaced if self._browsers is not None else []
-        if not replaced:
-            return ""
-        at, why = replaced[-1]
-        often = f"{len(replaced)} times, the last time" if len(replaced) > 1 else "once,"
-        return f"The browser was replaced {often} {at - (epoch or at):.1f} s after the beginning: {why}"
+        """What has become of browsers, and what was the matter with the page."""
+        sentences = list(self._notes.report.warnings[:_TOLD])
+        if self._browsers is not None and (replaced := self._browsers.replaced):
+            at, why = replaced[-1]
+            often = f"{len(replaced)} times, the last time" if len(replaced) > 1 else "once,"
+            since = at - (epoch or at)
+            sentences.insert(0, f"The browser was replaced {often} {since:.1f} s after the beginning: {why}")
+        return " ".join(sentences)

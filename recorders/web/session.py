@@ -10,21 +10,24 @@ import secrets
 import time
 from collections.abc import Coroutine
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from recorders.config import WebConfig
 from recorders.errors import Lost, RecorderError
 from recorders.spec import PageSpec, VideoSpec
-from recorders.web.browser import Browser
 from recorders.web.codecs import codec_name
 from recorders.web.colour import Matrix
-from recorders.web.link import Link
+from recorders.web.contract import Contract
 from recorders.web.liveness import Doubt, Liveness
 from recorders.web.page import Loaded, load
 from recorders.web.ring import CODEC as RAW
 from recorders.web.ring import SECRET_BYTES, Ring
 from recorders.web.ring import options as ring_options
 from recorders.web.sink import Feed
+from recorders.web.station import Station
+
+if TYPE_CHECKING:
+    from playwright.async_api import Page
 
 T = TypeVar("T")
 
@@ -48,18 +51,28 @@ class Beginning:
 
 
 class Session:
-    """A browser that captures `subject` for `feed`; used once. `options` is for `start` in capture.js."""
+    """A browser that captures `subject` for `feed`; used once. `options` is for `start` in capture.js; `station` is one
+    that is open already (`warm.py`)."""
 
     def __init__(
-        self, subject: PageSpec, config: WebConfig, video: VideoSpec, options: dict[str, Any], feed: Feed
+        self,
+        subject: PageSpec,
+        config: WebConfig,
+        video: VideoSpec,
+        options: dict[str, Any],
+        feed: Feed,
+        contract: Contract,
+        station: Station | None = None,
     ) -> None:
         self.feed = feed
         self._subject = subject
         self._config = config
-        self._video = video
         self._secret = secrets.token_bytes(SECRET_BYTES)
         self._options = {"ring": ring_options(video, self._secret), **options}
-        self._link, self._browser = Link(feed), Browser(config, video, subject.web_gl)
+        self._video = video
+        self.contract = contract
+        self._station = station or Station(config, subject, video)
+        self._link, self._browser = self._station.link, self._station.browser
         self._liveness: Liveness | None = None
 
     @property
@@ -68,28 +81,38 @@ class Session:
         return self._browser.driver_up
 
     @property
+    def idle_seconds(self) -> float:
+        """How long the page has been of one colour and silent."""
+        return self._link.idle_seconds
+
+    @property
     def lost(self) -> tuple[asyncio.Future[None], ...]:
         """Each holds an error once the browser, its page or the connection to it is gone."""
-        return self._browser.lost, self._link.broken
+        return self._station.lost
+
+    @property
+    def requests_refused(self) -> int:
+        """How often the page wanted to go where pages may not go."""
+        return self._station.proxy.refused
 
     async def start(self, prepared: asyncio.Future[Any] | None = None) -> Beginning:
         """From nothing to the first picture in the browser's encoder, once `prepared` is done, too.
 
         Raises `RecorderError`.
         """
-        link, browser = self._link, self._browser
+        link, browser, station = self._link, self._browser, self._station
         loaded: asyncio.Task[Loaded] | None = None
         try:
             try:
                 async with asyncio.timeout(self._config.launch_timeout_s):
-                    _, address = await asyncio.gather(browser.launch(), link.open())
-                    subject, own = await asyncio.gather(browser.subject(), browser.recorder(address))
+                    await station.open()
+                    subject, own = await asyncio.gather(self._subject_page(), station.own_page())
                     # Now: a page that is there already may hang.
                     watched = Liveness.of(subject, lambda: link.heard, self._config.hung_s)
                     begin = own.evaluate("options => { start(options) }", self._options)
                     self._liveness, _ = await asyncio.gather(watched, begin)
                     await _unless(browser.lost, link.expect("selected"))
-                    loaded = asyncio.create_task(load(subject, self._subject.url, self._config.load_timeout_s))
+                    loaded = asyncio.create_task(self._load(subject))
                     ready = await _unless(browser.lost, link.expect("ready"))
             except TimeoutError:
                 raise Lost(f"The browser did not start capturing within {self._config.launch_timeout_s:g} s.") from None
@@ -101,10 +124,22 @@ class Session:
         finally:
             if loaded is not None:
                 await cancel(loaded)
+        self.contract.began()
         began = time.time() - (time.monotonic() - begun["monotonic"])
         codec = codec_name(ready["codec"]) if ready["codec"] else None
         ring = Ring(browser.folder, self._secret, self._video) if codec == RAW else None
         return Beginning(began, codec, ready["matrix"] or "bt709", ring)
+
+    async def _subject_page(self) -> Page:
+        page = await self._station.subject(self._video, self.feed)
+        await self.contract.offer(page)
+        return page
+
+    async def _load(self, page: Page) -> Loaded:
+        subject, config = self._subject, self._config
+        within_s = subject.ready_timeout_s or config.ready_timeout_s
+        signalled = (lambda: self.contract.signalled(within_s)) if subject.ready == "signal" else None
+        return await load(page, subject.url, config.load_timeout_s, self._station.proxy.failure, signalled)
 
     def look(self) -> Doubt | None:
         """To be called every `TICK_S` once it has started: what is doubtful now. Raises `RecorderError` when there is
@@ -113,6 +148,7 @@ class Session:
             if lost.done():
                 lost.result()
         assert self._liveness is not None
+        self.contract.report.idle(self.idle_seconds)
         doubt = self._liveness.look()
         if (why := self._liveness.lost) is not None:
             raise Lost(why)
@@ -139,11 +175,12 @@ class Session:
 
     async def close(self, kill: bool = False) -> None:
         """End the browser, within a bound; at once, whatever state it is in, if `kill`."""
+        self.contract.close()
         if self._liveness is not None:
             self._liveness.close()
         if kill:
             await asyncio.to_thread(self._browser.kill)
-        await asyncio.gather(self._link.close(), self._browser.close())
+        await self._station.close()
 
 
 async def first(*futures: asyncio.Future[Any], timeout: float | None = None) -> None:

@@ -40,6 +40,7 @@ class Succession:
         self._trouble_at = 0.0
         self._gone: list[asyncio.Task[None]] = []
         self._counters: dict[str, int] = {}
+        self._refused = 0
         self.replaced: list[tuple[float, str]] = []
         """When (Unix seconds) another one took over, and why."""
 
@@ -52,6 +53,7 @@ class Succession:
     def counters(self) -> dict[str, int]:
         """Of all of them together."""
         total = _sum(self._counters, self._present.feed.counters)
+        total["requests_refused"] = self._refused + self._present.requests_refused
         filled, left_out = self._sink.slate_frames
         if filled:
             total["slate_frames"] = filled
@@ -65,15 +67,18 @@ class Succession:
         return begun
 
     async def watch(self, stopped: asyncio.Future[Any]) -> None:
-        """Until `stopped`, seeing to it that there is a browser. Raises what ends the attempt otherwise."""
-        while not stopped.done():
+        """Until `stopped`, or the page says that it is at its end, seeing to it that there is a browser. Raises what
+        ends the attempt otherwise."""
+        while not stopped.done() and not self._present.contract.has_ended:
             if self._sink.failed.done():
                 self._sink.failed.result()
             doubt = self._look()
             self._provide(doubt)
             if self._lost is not None:
                 self._slate(time.time() - _BEHIND_S, str(self._lost))
-            events: list[asyncio.Future[Any]] = [] if self._lost is not None else list(self._present.lost)
+            events: list[asyncio.Future[Any]] = []
+            if self._lost is None:
+                events += [*self._present.lost, self._present.contract.ended]
             if self._starting is not None:
                 events.append(self._starting)
             await first(stopped, self._sink.failed, *events, timeout=TICK_S)
@@ -160,6 +165,7 @@ class Succession:
             self._end(former, kill=True)
         self._lost = None
         self._counters = _sum(self._counters, former.feed.counters)
+        self._refused += former.requests_refused
         self._sink.do(lambda output: output.go_on(begun, doubt.why))
         session.feed.begin()
         self._began = time.monotonic()

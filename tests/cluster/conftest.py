@@ -7,7 +7,18 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.cluster.service import CERTIFIED, ENQUEUED_S, IN_A_ROW, STOP_S, App, Service, command, free_port, running
+from tests.cluster.service import (
+    CERTIFIED,
+    ENQUEUED_S,
+    IN_A_ROW,
+    PAGES,
+    STOP_S,
+    App,
+    Service,
+    command,
+    free_port,
+    running,
+)
 from tests.unit.agora_tokens import CERTIFICATE
 
 
@@ -17,6 +28,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         "EGRESS_LIMITS__ENQUEUED_S": str(ENQUEUED_S),
         "EGRESS_LIMITS__STOP_S": str(STOP_S),
         "EGRESS_ATTEMPTS__IN_A_ROW": str(IN_A_ROW),
+        "EGRESS_COST__PAGES_PER_NODE": str(PAGES),
         "EGRESS_TOKENS__AGORA_CERTIFICATES": json.dumps({CERTIFIED: CERTIFICATE}),
     }
     with running(command(), tmp_path_factory.mktemp("service"), free_port(), settings) as started:

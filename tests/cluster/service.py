@@ -21,11 +21,14 @@ import psutil
 ROOT = Path(__file__).parents[2]
 TERMINAL = ("STOPPED", "FAILED", "TIMEOUT")
 TOKEN = "a-token-to-look-for-0123456789"
-ENQUEUED_S, STOP_S, IN_A_ROW = 8.0, 4.0, 3
+ENQUEUED_S, STOP_S, IN_A_ROW, PAGES = 8.0, 4.0, 3, 2
 # The app that has an Agora certificate in the settings, after the test that it is for.
 CERTIFIED = "test_two_publishers_push_into_the_recording_by_whip"
 _READY_S = 60.0
 _END_S = 40.0
+
+# The pages of the tests are on loopback, where pages may not go by default.
+OWN_PAGES = {"EGRESS_WEB__ALLOWED_NETWORKS": '["127.0.0.0/8"]'}
 
 SMALL = {"width": 320, "height": 180, "frameRate": 15, "bitrate": 200}
 
@@ -165,7 +168,14 @@ def ports() -> dict[str, str]:
 def running(command: list[str], folder: Path, port: int, settings: Mapping[str, str]) -> Iterator[Service]:
     """A service by that command, ready at that port; ended with all its processes at the end."""
     log, data = folder / "service.log", folder / "data"
-    env = {**os.environ, **ports(), "EGRESS_DATA_DIR": str(data), "EGRESS_HTTP__PORT": str(port), **settings}
+    env = {
+        **os.environ,
+        **ports(),
+        "EGRESS_DATA_DIR": str(data),
+        "EGRESS_HTTP__PORT": str(port),
+        **OWN_PAGES,
+        **settings,
+    }
     # Whoever runs the tests in the background may ignore Ctrl-C, and its children with it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     with log.open("wb") as out:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from tests.cluster.service import ENQUEUED_S, App, free_port, native, page
+from tests.cluster.service import ENQUEUED_S, App, native, page
+from tests.e2e.web_pages import serve_pages
 from tests.oracle.page import serve_page
 
 
@@ -66,9 +67,17 @@ def test_unknown_tasks_are_not_found(app: App) -> None:
 
 
 def test_a_page_that_cannot_be_loaded_is_failed_with_that_fact(app: App) -> None:
-    task = app.start(page(f"http://127.0.0.1:{free_port()}/", video=SMALL_PAGE))
-    done = app.wait(task, "FAILED")
-    assert "refused" in done["error"]
+    with serve_pages() as pages:
+        task = app.start(page(f"{pages}/nothing", video=SMALL_PAGE))
+        done = app.wait(task, "FAILED")
+    assert done["error"] == "The page answered HTTP 404 (Not Found)."
+    assert done["payload"]["files"] == ["out_1_console.txt", "out_1_report.json", "out_1_screenshot.jpg"]
+    console, report, picture = (app.service.http.get(app.file(task, name)) for name in done["payload"]["files"])
+    assert console.headers["content-type"] == "text/plain; charset=utf-8"
+    assert "404" in console.text
+    assert report.json()["error"] == done["error"]
+    assert picture.headers["content-type"] == "image/jpeg"
+    assert picture.content.startswith(b"\xff\xd8")
 
 
 def test_eight_small_channels_and_two_pages_at_once_and_one_more_waits(app: App) -> None:
@@ -79,7 +88,7 @@ def test_eight_small_channels_and_two_pages_at_once_and_one_more_waits(app: App)
             app.wait(task, "PROCESSING", limit_s=ENQUEUED_S + 2)
         extra = app.start(page(url))
         done = app.wait(extra, "TIMEOUT", limit_s=ENQUEUED_S + 5)
-        assert "CPU were free" in done["message"]
+        assert "0.00 places for pages were free" in done["message"]
         for task in tasks:
             assert app.status(task)["state"] == "PROCESSING"
             app.stop(task)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -27,14 +28,17 @@ from recorders.config import LogConfig, RecorderConfig, WebConfig
 from recorders.errors import Lost, RecorderError, Refused, Unreachable
 from recorders.log.finish import finish
 from recorders.progress import Progress
+from recorders.recorder import EndReason
 from recorders.spec import Format, PageSpec, RecordingSpec, VideoSpec
 from recorders.web.browser import Browser
 from recorders.web.recorder import WebRecorder
+from recorders.web.warm import fits, open_station
 from tests.e2e.web_pages import serve_pages
 from tests.oracle.analyse import analyse
 from tests.oracle.page import serve_page
 
-CONFIG = RecorderConfig(log=LogConfig(part_seconds=1.0))
+WEB = WebConfig(allowed_networks=("127.0.0.0/8",))
+CONFIG = RecorderConfig(log=LogConfig(part_seconds=1.0), web=WEB)
 _BT709, _BT470BG, _SMPTE170M = 1, 5, 6
 Picture = np.ndarray[Any, np.dtype[np.uint8]]
 
@@ -88,6 +92,15 @@ def record(
     return progress
 
 
+class _Ready(WebRecorder):
+    """Records with a browser that was open before there was anything to record."""
+
+    async def run(self) -> EndReason:
+        assert fits(self._spec)
+        self._station = await open_station(self._config.web)
+        return await super().run()
+
+
 def pictures(path: Path) -> list[Picture]:
     """All pictures, as RGB by the matrix that they are marked with."""
     found: list[Picture] = []
@@ -121,6 +134,18 @@ def test_sound_and_picture_stay_together_for_a_minute(tmp_path: Path) -> None:
     assert not report.black, "the page must not start black"
 
 
+@pytest.mark.parametrize("rate", [24, 25, 60])
+def test_frames_are_exact_and_in_sync_at_other_rates(tmp_path: Path, rate: int) -> None:
+    given = spec(tmp_path, "", "320x180")
+    with serve_page() as url:
+        progress = record(replace(given, subject=PageSpec(url), video=VideoSpec(320, 180, rate, 300)), 4)
+    report = analyse(tmp_path / "recording.m3u8", users=["user1"], frame_rate=rate)
+    assert report.frame_rate == pytest.approx(rate)
+    assert report.frames == report.frames_expected == progress.counters["frames"] >= 4 * rate
+    assert len(report.users["user1"].offsets) >= 2
+    assert report.users["user1"].offset_p95 <= 60, str(report)
+
+
 class _HeldUp(Browser):
     """Its recorder's page does nothing else for 0.4 s now and then, as on a machine that is busy."""
 
@@ -131,7 +156,7 @@ class _HeldUp(Browser):
 
 
 def test_no_sound_is_lost_while_the_capture_is_held_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("recorders.web.session.Browser", _HeldUp)
+    monkeypatch.setattr("recorders.web.station.Browser", _HeldUp)
     with serve_page() as url:
         progress = record(spec(tmp_path, url, "320x180"), 6)
     user = analyse(tmp_path / "recording.m3u8", users=["user1"]).users["user1"]
@@ -185,9 +210,13 @@ def _halves(picture: Picture) -> tuple[Picture, Picture]:
     return picture[180, 160], picture[180, 480]
 
 
-@pytest.mark.parametrize("size", ["640x360", "360x640"])
-def test_every_pixel_is_where_the_page_put_it(tmp_path: Path, pages: str, size: str) -> None:
-    record(spec(tmp_path, f"{pages}/pixels", size), 1.2)
+@pytest.mark.parametrize(
+    ("size", "scale", "ready"),
+    [("640x360", 1, False), ("360x640", 1, False), ("960x540", 1.5, False), ("1600x900", 1, True)],
+)
+def test_every_pixel_is_where_the_page_put_it(tmp_path: Path, pages: str, size: str, scale: float, ready: bool) -> None:
+    given = replace(spec(tmp_path, "", size), subject=PageSpec(f"{pages}/pixels", scale=scale))
+    record(given, 1.2, kind=_Ready if ready else WebRecorder)
     luma = pictures(tmp_path / "recording.m3u8")[-1].mean(axis=2)
     width, height = map(int, size.split("x"))
     assert luma.shape == (height, width)
@@ -199,6 +228,26 @@ def test_every_pixel_is_where_the_page_put_it(tmp_path: Path, pages: str, size: 
         stripes = stripes[: len(stripes) // 4 * 4].reshape(-1, 4)
         assert stripes[:, :2].min() > 170, "not scaled: stripes of two pixels keep their contrast"
         assert stripes[:, 2:].max() < 85
+
+
+@pytest.mark.skipif(shutil.which("fc-list") is None, reason="nothing tells which fonts there are")
+def test_letters_of_the_east_and_pictographs_are_no_boxes(tmp_path: Path, pages: str) -> None:
+    record(spec(tmp_path, f"{pages}/glyphs"), 1.2)
+    seen = pictures(tmp_path / "recording.m3u8")[-1].astype(np.int16)
+    *glyphs, box = (seen[100:190, 100 * i : 100 * i + 90] for i in range(5))
+    inks = [np.argwhere(glyph.min(axis=2) < 128) for glyph in glyphs]
+    assert all(len(ink) > 200 for ink in inks)
+    for i, glyph in enumerate(glyphs):
+        others = [box, *(each for n, each in enumerate(glyphs) if n != i)]
+        assert all(np.abs(glyph - other).mean() > 8 for other in others), f"glyph {i} is like another"
+    face = glyphs[-1]
+    assert (face.max(axis=2) - face.min(axis=2) > 100).mean() > 0.05, "in colour"
+
+
+def test_a_page_without_a_background_is_white(tmp_path: Path, pages: str) -> None:
+    record(spec(tmp_path, f"{pages}/bare"), 1.2)
+    for picture in (pictures(tmp_path / "recording.m3u8")[n] for n in (0, -1)):
+        assert picture.min() >= 250
 
 
 @pytest.mark.parametrize(("web_gl", "colour"), [(True, (0, 0xCC, 0)), (False, (0xCC, 0, 0))])
@@ -213,14 +262,14 @@ def test_a_rude_page_is_recorded(tmp_path: Path, pages: str) -> None:
 
 
 def test_a_page_that_does_not_finish_loading_is_recorded(tmp_path: Path, pages: str) -> None:
-    record(spec(tmp_path, f"{pages}/hanging"), 1.2, RecorderConfig(web=WebConfig(load_timeout_s=2)))
+    record(spec(tmp_path, f"{pages}/hanging"), 1.2, RecorderConfig(web=WEB.model_copy(update={"load_timeout_s": 2})))
     assert np.allclose(pictures(tmp_path / "recording.m3u8")[0][180, 320], (0, 0x88, 0), atol=12)
 
 
 def test_pages_that_do_not_load(tmp_path: Path, pages: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         free = taken.getsockname()[1]
-    config = RecorderConfig(web=WebConfig(load_timeout_s=2))
+    config = RecorderConfig(web=WEB.model_copy(update={"load_timeout_s": 2}))
     expected = {
         f"{pages}/nothing": (Refused, "The page answered HTTP 404 (Not Found)."),
         f"{pages}/broken": (Unreachable, "The page answered HTTP 500 (Internal Server Error)."),

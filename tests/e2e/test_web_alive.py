@@ -103,7 +103,7 @@ FAULTS: dict[Callable[[], Awaitable[None]], str] = {
 def test_the_slate_is_shown_until_another_browser_goes_on_in_the_same_log(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("recorders.web.session.Browser", _Known)
+    monkeypatch.setattr("recorders.web.station.Browser", _Known)
     started = 0.0
 
     async def run(url: str) -> WebRecorder:

@@ -7,13 +7,16 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from tests.e2e.contract_pages import CONTRACT_PAGES
+
 _PAGE = "<!doctype html><meta charset=utf-8><style>html,body{{margin:0;overflow:auto}}{style}</style><body>{body}"
 
-# A frame of one white pixel at the very edge, then black, then stripes of two pixels from x = 20 and y = 20.
-_PIXELS = """<canvas id=c style="display:block"></canvas>
+# A frame of one white pixel of the screen at the very edge, then black, then stripes of two from x = 20 and y = 20.
+_PIXELS = """<canvas id=c style="display:block;width:100vw;height:100vh"></canvas>
 <div style="position:absolute;top:0;height:3000px;width:1px"></div>
 <script>
-const c = document.getElementById("c"); c.width = innerWidth; c.height = innerHeight;
+const c = document.getElementById("c");
+c.width = innerWidth * devicePixelRatio; c.height = innerHeight * devicePixelRatio;
 const x = c.getContext("2d"); x.fillStyle = "#fff"; x.fillRect(0, 0, c.width, c.height);
 x.fillStyle = "#000"; x.fillRect(1, 1, c.width - 2, c.height - 2); x.fillStyle = "#fff";
 for (let i = 20; i + 2 <= c.width - 20; i += 4) x.fillRect(i, 20, 2, 80);
@@ -31,17 +34,32 @@ const box = (left, colour) => document.body.insertAdjacentHTML(
   "beforeend", `<div style="position:absolute;top:0;left:${left};width:50%;height:100%;background:${colour}"></div>`);
 setTimeout(box, 3600, "0", "#c00"); setTimeout(box, 3900, "50%", "#00c");
 </script>"""
+# Takes memory without end, half a second after it is there.
+_HOG = """<script>
+const kept = [];
+const take = () => { kept.push(new Uint8Array(32 << 20).fill(1)); setTimeout(take, 20); };
+setTimeout(take, 500);
+</script>"""
+# Chinese, Japanese, Korean, a pictograph in colour, and what no font has, 100 pixels apart.
+_GLYPHS = "".join(
+    f'<div style="position:absolute;top:100px;left:{100 * i}px;width:100px">&#x{code:x};</div>'
+    for i, code in enumerate((0x6F22, 0x304B, 0xD55C, 0x1F984, 0x10FFFF))
+)
 _PAGES = {
+    **CONTRACT_PAGES,
     "/static": _PAGE.format(style="body{background:#246;color:#fff;font:40px sans-serif}", body="<p>A static page"),
     "/pixels": _PAGE.format(style="", body=_PIXELS),
     "/calm": _PAGE.format(style="body{background:#080}", body=_CALM),
     "/webgl": _PAGE.format(style="", body=_WEB_GL),
     "/hanging": _PAGE.format(style="body{background:#080}", body="<img src=/never>"),
+    "/hog": _PAGE.format(style="body{background:#080}", body=_HOG),
     "/rude": _PAGE.format(
         style="body{background:#080}",
         body="<script>open('/static'); alert('stop'); onbeforeunload = () => 'stay'; document.title = 'mine'; "
         "Object.assign(document.createElement('a'), {href: '/static', target: '_blank'}).click()</script>",
     ),
+    "/glyphs": _PAGE.format(style="body{background:#fff;font:80px/1 sans-serif}", body=_GLYPHS),
+    "/bare": "<!doctype html><title>bare</title>",
     "/closing": _PAGE.format(style="", body="<script>setTimeout(() => window.close(), 1500)</script>"),
     "/busy": _PAGE.format(style="body{background:#080}", body="<script>setTimeout(() => {for (;;);}, 500)</script>"),
 }

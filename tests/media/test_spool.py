@@ -74,6 +74,20 @@ def test_a_recording_ends_whole_in_its_place_and_nothing_is_left_here(s3: S3, tm
     assert not folder.exists()
 
 
+def test_what_lies_beside_the_logs_of_all_nodes_is_kept_and_listed(s3: S3, tmp_path: Path, place: Place) -> None:
+    here, there = tmp_path / "here", tmp_path / "there"
+    write(here)
+    for folder, name in ((here, "rec_1_report.json"), (there, "rec_2_report.json"), (there, "rec_2_screenshot.jpg")):
+        folder.mkdir(exist_ok=True)
+        (folder / name).write_text(name)
+    beside = ("rec_2_report.json", "rec_2_screenshot.jpg")
+    assert _settle(there, place) == beside, "nothing was recorded there"
+    files = ("rec.m3u8", "rec.json", "rec_1_report.json", *beside)
+    assert _settle(here, place) == files
+    assert _settle(here, place) == files, "a second time changes nothing"
+    assert [_objects(s3, place)[name] for name in beside] == [name.encode() for name in beside]
+
+
 def test_closed_parts_go_at_once_and_leave_the_disk_when_nobody_needs_them(
     s3: S3, tmp_path: Path, place: Place
 ) -> None:

@@ -75,6 +75,10 @@ LIMITS: list[tuple[dict[str, Any], str, list[Any], list[Any]]] = [
     ),
     (WEB, "url", ["https://deep.er.example/?q=1#f"], ["https://a.example/" + "x" * 1010, "https://example.com/", 1]),
     (WEB, "webGL", [True, False], [1, "true"]),
+    (WEB, "scale", [1, 2, 2.5, 4, None], [0, 0.5, 4.5, 1.5, "2", True]),
+    (WEB, "ready", ["load", "signal"], ["START", "", 1, ["load"]]),
+    ({**WEB, "ready": "signal"}, "ready_timeout_in_s", [1, 0.5, 60], [0, -1, 60.5, "30", True]),
+    (WEB, "limits.idle_in_s", [1, 0.5], [0, -1]),
     (CUSTOMIZED, "regions", [[REGION] * 32], [[], [REGION] * 33, {}, None]),
     (CUSTOMIZED, "regions.0.x", [0], [1, 2, -2]),
     (CUSTOMIZED, "regions.0.width", [2, 1280], [0, 3, 1282]),
@@ -127,6 +131,10 @@ def test_the_documented_limits(api: Api, payload: dict[str, Any], field: str, go
         ({"layout": "freestyle"}, "payload.url"),
         ({**NATIVE, "url": "https://a.example"}, "payload.url"),
         ({**NATIVE, "webGL": False}, "payload.webGL"),
+        ({**NATIVE, "scale": 2}, "payload.scale"),
+        ({**NATIVE, "ready": "load"}, "payload.ready"),
+        ({**WEB, "ready_timeout_in_s": 5}, "payload.ready_timeout_in_s"),
+        ({**WEB, "ready": "load", "ready_timeout_in_s": 5}, "payload.ready_timeout_in_s"),
         ({**NATIVE, "layout": "customized"}, "payload.regions"),
         ({**NATIVE, "regions": [REGION]}, "payload.regions"),
         ({**NATIVE, "interval_in_ms": 5000}, "payload.interval_in_ms"),
@@ -152,6 +160,13 @@ def test_fields_that_are_needed_or_do_not_go_together(api: Api, payload: dict[st
     assert reply.status_code == 400
     assert [detail["field"] for detail in reply.json()["details"]] == [field]
     assert TOKEN not in reply.text
+
+
+def test_a_scale_that_leaves_no_whole_pixels(api: Api) -> None:
+    (detail,) = api.start({**WEB, "scale": 1.5}).json()["details"]
+    assert detail["message"] == "must divide 1280x720 into whole pixels, not 853.33x480.00"
+    large = {"width": 1920, "height": 1080}
+    assert api.start({**WEB, "scale": 1.5, "video": large}, "scaled1").status_code == 200
 
 
 def test_a_picture_that_is_not_among_the_services(api: Api) -> None:

@@ -26,6 +26,19 @@ def test_costs() -> None:
     assert str(cost(payload("freestyle"), SETTINGS)) == "0.70 CPU and 700 MiB"
 
 
+def test_pages_are_counted_where_the_settings_say_so() -> None:
+    counted = load({"cost": {"web_memory_mb": 700, "pages_per_node": 4}}).cost
+    page = cost(payload("freestyle"), counted)
+    assert page == Cost(0.7, 700 * MIB, 1)
+    assert page.resources == {"pages": 1}
+    assert cost(payload(), counted).resources == cost(payload("freestyle"), SETTINGS).resources == {}
+    plenty = {"CPU": 8.0, "memory": 9e9}
+    assert missing(page, {**plenty, "pages": 4}, plenty, 30) == (
+        "No node had 0.70 CPU and 700 MiB and a place for a page free within 30 s: 0.00 places for pages were free."
+    )
+    assert "the whole cluster has 0.00 places for pages" in missing(page, plenty, plenty, 30)
+
+
 def test_individual_and_sound_alone_cost_less() -> None:
     individual, sound = {"mode": "individual"}, {"video": None}
     assert cost({**payload(users=4), **individual}, SETTINGS) == Cost(0.29, 340 * MIB)

@@ -88,6 +88,11 @@ def test_a_page() -> None:
         task(layout="freestyle", url="https://example.org/", webGL=True), None, 1, Path("/data/t1"), Limits()
     )
     assert spec.subject == PageSpec("https://example.org/", True)
+    large = task(layout="freestyle", url="https://example.org/", scale=2)
+    assert to_spec(large, None, 1, Path("/data/t1"), Limits()).subject == PageSpec("https://example.org/", scale=2.0)
+    asked = task(layout="freestyle", url="https://example.org/", ready="signal", ready_timeout_in_s=5)
+    subject = to_spec(asked, None, 1, Path("/data/t1"), Limits()).subject
+    assert subject == PageSpec("https://example.org/", ready="signal", ready_timeout_s=5)
     assert spec.prefix == "20260131/page-all"
 
 
@@ -96,7 +101,7 @@ def test_limits_are_the_tasks_own_or_else_the_services() -> None:
     asked = task(layout="flat", channel="room", workerUid=1, limits={"duration_in_s": 60.5})
     assert to_spec(asked, "a-secret-token", 1, Path("/d"), most).limits == Limits(60.5, 500, 60)
     silent_page = task(layout="freestyle", url="https://example.org/")
-    assert to_spec(silent_page, None, 1, Path("/d"), most).limits == Limits(3600, 500, None)
+    assert to_spec(silent_page, None, 1, Path("/d"), most).limits == Limits(3600, 500, 60)
 
 
 @pytest.mark.parametrize("name", PLACEHOLDERS)

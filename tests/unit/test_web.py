@@ -179,7 +179,8 @@ def test_the_link_lets_in_nobody_but_its_own_page_and_that_once() -> None:
             await connect(url, origin=origin)  # type: ignore[arg-type]
 
     async def run() -> None:
-        link = Link(_Deaf())
+        link = Link()
+        link.receiver = _Deaf()
         address = await link.open()
         origin, _, _ = address.rpartition("/")
         socket = f"{address.replace('http:', 'ws:')}/socket"

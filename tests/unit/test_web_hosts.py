@@ -19,6 +19,7 @@ from recorders.web.hosts import host_allowed
         ("https://example.org.evil.net", ("example.org", "*.example.org"), False),
         ("https://example.org@evil.net/", ("example.org",), False),
         ("https://evil.net/#@example.org", ("example.org",), False),
+        ("https://evil.net\\@example.org/", ("example.org",), False),
         ("https://example.org:8443", ("example.org",), True),
         ("https://example.org:8443", ("example.org:8443",), True),
         ("https://example.org", ("example.org:443",), True),

@@ -1,0 +1,100 @@
+"""How much of its machine a recording's browser takes; a page that takes too much is ended.
+
+By watching, since not every machine lets us make a control group. What a single process may take has a hard limit
+beside this (`cage.py`), so that nothing grows out of hand between two looks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from recorders.config import WebConfig
+from recorders.web.profile import Profile
+
+_LOG = logging.getLogger(__name__)
+
+_LOOK_EVERY_S = 1.0
+# The disk is looked at every so many times: it fills slowly, and looking takes longer.
+_DISK_EVERY = 10
+_MB = 1024 * 1024
+_MEMORY = (b"RssAnon", b"RssShmem", b"VmSwap")
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """One of a browser's: its memory in bytes, without what all Chromium's share of their program."""
+
+    pid: int
+    renders: bool  # pages, and has nothing of the browser itself
+    memory: int
+    threads: int
+
+
+class Hunger:
+    """Watches the browser that lives in `profile`; `lose` is told in a sentence why its page was ended."""
+
+    def __init__(self, config: WebConfig, profile: Profile, lose: Callable[[str], None]) -> None:
+        self._config = config
+        self._profile = profile
+        self._lose = lose
+        self.ended: str | None = None  # that sentence
+
+    async def watch(self) -> None:
+        """Until a page had to be ended."""
+        looks = 0
+        while self.ended is None:
+            await asyncio.sleep(_LOOK_EVERY_S)
+            looks += 1
+            await asyncio.to_thread(self._look, looks % _DISK_EVERY == 0)
+        _LOG.warning("%s", self.ended)
+        self._lose(self.ended)
+
+    def _look(self, disk_too: bool) -> None:
+        config = self._config
+        processes = list(family(int(self._profile.pid_file.read_text())))
+        if sum(each.memory for each in processes) > config.memory_mb * _MB:
+            self.ended = f"The page used more than {config.memory_mb} MB of memory and was ended."
+            self._end_greediest(processes)
+        elif sum(each.threads for each in processes) > config.max_threads:
+            self.ended = f"The page ran more than {config.max_threads} threads and was ended."
+        elif disk_too and _size(self._profile.home) > config.disk_mb * _MB:
+            self.ended = f"The page kept more than {config.disk_mb} MB on disk and was ended."
+
+    def _end_greediest(self, processes: list[Process]) -> None:
+        """At once, for the browser may take its time to end."""
+        pages = [each for each in processes if each.renders]
+        greediest = max(pages, key=lambda each: each.memory, default=None)
+        if greediest is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(greediest.pid, signal.SIGKILL)
+
+
+def family(pid: int) -> Iterator[Process]:
+    """A process and all that it has started and that live."""
+    with contextlib.suppress(OSError):
+        folder = Path("/proc", str(pid))
+        status = dict(line.split(b":", 1) for line in (folder / "status").read_bytes().splitlines())
+        memory = sum(int(status[name].split()[0]) for name in _MEMORY if name in status) * 1024
+        renders = b"--type=renderer" in (folder / "cmdline").read_bytes()
+        yield Process(pid, renders, memory, int(status[b"Threads"]))
+        for task in os.listdir(folder / "task"):  # noqa: PTH208
+            with contextlib.suppress(FileNotFoundError):
+                for child in (folder / "task" / task / "children").read_text().split():
+                    yield from family(int(child))
+
+
+def _size(folder: Path) -> int:
+    """Bytes that the files below take on the disk."""
+    total = 0
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(OSError):
+                total += os.lstat(Path(parent, name)).st_blocks * 512
+    return total

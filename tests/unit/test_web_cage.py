@@ -1,0 +1,102 @@
+"""What holds a browser, without a browser: its environment, its limits, its user, what is counted as its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+from pydantic import ValidationError
+
+from egress_ray.folders import make_private
+from recorders.config import WebConfig
+from recorders.errors import RecorderError
+from recorders.web import uids
+from recorders.web.cage import LAUNCHER, Cage, open_to_all
+from recorders.web.hunger import family
+from recorders.web.uids import Uid
+
+ROOT = os.geteuid() == 0
+needs_root = pytest.mark.skipif(not ROOT, reason="only root can be another user")
+
+
+@pytest.fixture(autouse=True)
+def own_claims(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing here gets in the way of recordings on this machine."""
+    monkeypatch.setattr(uids, "_FOLDER", tmp_path / "uids")
+
+
+def test_a_browser_sees_nothing_of_the_environment_that_could_be_a_secret(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AWS_SECRET_ACCESS_KEY", "EGRESS_SECRETS__KEY", "DATABASE_URL", "NODE_OPTIONS"):
+        monkeypatch.setenv(name, "hush")
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    cage = Cage(WebConfig(uids=(61900, 61901)))
+    try:
+        seen = cage.environment("/usr/bin/env", tmp_path / "home", tmp_path / "pid")
+        assert seen["TZ"] == "Asia/Tokyo"
+        assert "hush" not in str(seen)
+        assert {"HOME", "TMPDIR"} <= {name for name, value in seen.items() if value == str(tmp_path / "home")}
+        told = subprocess.run([LAUNCHER, "--", "id", "-u"], env=seen, capture_output=True, text=True, check=True)
+        assert int(told.stdout) == (61900 if ROOT else os.getuid())
+        assert (tmp_path / "pid").read_text().strip().isdigit()
+    finally:
+        cage.release()
+
+
+@needs_root
+def test_a_user_is_one_browser_s_until_all_of_it_has_ended() -> None:
+    first, second = Uid(61900, 61901), Uid(61900, 61901)
+    assert (first.number, second.number) == (61900, 61901)
+    with pytest.raises(RecorderError, match="No user id from 61900 to 61901"):
+        Uid(61900, 61901)
+    with subprocess.Popen(["sleep", "60"], user=61900, group=61900, extra_groups=[]) as left:
+        first.release()
+        assert left.wait(5) == -9
+    with subprocess.Popen(["sleep", "60"], user=61900, group=61900, extra_groups=[]) as left:
+        again = Uid(61900, 61901)
+        assert (again.number, left.wait(5)) == (61900, -9)
+    again.release()
+    second.release()
+
+
+@pytest.mark.parametrize("given", [(0, 10), (2000, 1999), (500, 2000)])
+def test_root_and_the_system_s_users_are_not_for_browsers(given: tuple[int, int]) -> None:
+    with pytest.raises(ValidationError, match="first and the last user id"):
+        WebConfig(uids=given)
+
+
+def test_all_that_a_process_has_started_counts() -> None:
+    code = "import subprocess, sys; kept = bytearray(64 << 20); subprocess.run(['sleep', '60'])"
+    with subprocess.Popen([sys.executable, "-c", code, "--type=renderer"]) as parent:
+        try:
+            while not (children := psutil.Process(parent.pid).children()):
+                assert parent.poll() is None
+            found = {process.pid: process for process in family(parent.pid)}
+            assert found.keys() == {parent.pid, children[0].pid}
+            assert 64 << 20 < found[parent.pid].memory < 256 << 20
+            assert (found[parent.pid].renders, found[children[0].pid].renders) == (True, False)
+        finally:
+            for child in psutil.Process(parent.pid).children():
+                child.kill()
+            parent.kill()
+    assert not list(family(parent.pid))
+
+
+def test_a_browser_of_one_user_alone_is_not_one_for_all(tmp_path: Path) -> None:
+    assert open_to_all("/bin/sh")
+    private = tmp_path / "chromium"
+    private.touch(0o700)
+    assert not open_to_all(str(private))
+
+
+def test_data_are_not_for_other_users(tmp_path: Path) -> None:
+    there = tmp_path / "there"
+    there.mkdir(0o755)
+    for folder, mode in ((tmp_path / "a" / "new", 0o750), (there, 0o755)):
+        make_private(folder)
+        assert folder.stat().st_mode & 0o777 == mode
