@@ -5,6 +5,7 @@ Blocking; `Output` is used from one thread at a time.
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 # Sound that has not come this long after its time is taken for silence.
 _SOUND_LATE_S = 1.0
+# This far behind, what shows nothing new is not encoded: a busy machine has not even the time for that.
+_LATE_S = 3.0
 
 
 class Output:
@@ -66,7 +69,7 @@ class Output:
         self.filled = 0
         """How many pictures were of the slate."""
         self.left_out = 0
-        """How many pictures of browsers came when the slate was there already."""
+        """How many pictures of browsers came when the slate was there already, or when there was no time for them."""
         if begun.codec is None or video is None or codecs.video is None:
             self._open(None)
         else:
@@ -118,6 +121,8 @@ class Output:
             self.left_out += again
             self._fill(number, self._why)
             self._why, self._slate = "", None
+        if isinstance(self._pictures, Raw) and time.time() - self._epoch - number / self._rate > _LATE_S:
+            self.left_out += self._pictures.skip(number - 1 if data else number)
         self._put(self._pictures.add(number, key, data))
         self._next = number + 1
 

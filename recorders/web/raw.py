@@ -71,6 +71,14 @@ class Raw:
             out.append(self._put(n, moved=True))
         return out
 
+    def skip(self, n: int) -> int:
+        """Leave out what is missing up to `n`, for want of time to encode it; how many pictures that is."""
+        if self._last is None or n < self._next:
+            return 0
+        skipped, self._next = n + 1 - self._next, n + 1
+        self._group, self._replaying = [], False
+        return skipped
+
     def slate(self) -> RawSlate | None:
         """See `Pictures`."""
         return RawSlate(self) if self._last is not None else None
@@ -84,7 +92,7 @@ class Raw:
 
     def _put(self, n: int, *, moved: bool, key: bool = False) -> EncodedPicture:
         ends = self._replaying and moved
-        begins = key or ends or n - self._begun == self._key_every
+        begins = key or ends or not self._group or n - self._begun == self._key_every
         if begins:
             self._replaying = self._still and not moved and not key and len(self._group) == self._key_every
             self._begun = n
@@ -95,7 +103,7 @@ class Raw:
         if self._replaying:
             return self._group[n - self._begun][0], n, self._group[n - self._begun][1]
         assert self._last is not None
-        ((data, _, is_key),) = self._encoder.encode(self._last, n, begins or not self._group)
+        ((data, _, is_key),) = self._encoder.encode(self._last, n, begins)
         self._group.append((data, is_key))
         return data, n, is_key
 

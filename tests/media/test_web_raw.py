@@ -115,6 +115,17 @@ def test_the_slate_is_the_last_picture_and_another_browser_goes_on_after_it(brow
     assert levels(raw, out) == pytest.approx([70, 70, 70, 70, 130, 130], abs=3)
 
 
+def test_what_there_was_no_time_for_is_left_out(browser: Browser, tmp_path: Path) -> None:
+    raw = pictures(browser, tmp_path)
+    out = raw.add(0, True, browser.shows(40)) + raw.add(12, False, b"")
+    assert raw.skip(20) == 8
+    assert raw.skip(20) == 0
+    out += raw.add(20, False, b"") + raw.add(21, True, browser.shows(80)) + raw.add(40, False, b"")
+    assert [n for _, n, _ in out] == [*range(13), *range(21, 41)]
+    assert levels(raw, out) == pytest.approx([*[40] * 13, *[80] * 20], abs=3)
+    assert [n for _, n, key in out if key] == [0, 5, 10, 21, 26, 31, 36]
+
+
 def test_vp9(browser: Browser, tmp_path: Path) -> None:
     raw = pictures(browser, tmp_path, "vp9")
     out = raw.add(0, True, browser.shows(40)) + raw.add(19, False, b"") + raw.add(20, True, browser.shows(80))
