@@ -1,6 +1,6 @@
 "use strict";
 // The recorder's own page: captures another tab of this browser with its sound, puts its pictures on a steady
-// clock, encodes them and sends everything to the recorder. What the messages are: link.py.
+// clock and gives everything to the recorder. What the messages are: link.py.
 // All times here are milliseconds of performance.now().
 
 const VIDEO = 1;
