@@ -145,7 +145,7 @@ def _fresh(pictures: list[Luma]) -> float:
 
 def _ours(url: str, folder: Path) -> list[str]:
     spec: dict[str, Any] = {"task_id": "bench", "folder": str(folder), "subject": {"url": url, "web_gl": False}}
-    spec["config"] = {"web": {"allowed_networks": ["127.0.0.0/8"]}}
+    spec["config"] = {"web": {"allowed_networks": ["127.0.0.0/8"], "launch_timeout_s": _BEGIN_S}}
     path = folder / "spec.json"
     path.write_text(json.dumps(spec))
     return [sys.executable, "-m", "recorders", str(path)]
