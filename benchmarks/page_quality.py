@@ -7,7 +7,7 @@ videos (shown at their own size) with the decoded source pictures.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from io import BytesIO
 from pathlib import Path
 
@@ -24,15 +24,33 @@ from benchmarks.quality import ssim
 from recorders.config import WebConfig
 from recorders.web.browser import find_chromium
 from tests.oracle.participants import BT601, BT709
-from tests.oracle.reader import Picture, read
+from tests.oracle.reader import Picture, Sound, open_parts, read, read_parts
 
 RGB = NDArray[np.uint8]
+_HEARD = 0.01
 _QUARTERS = [(slice(y, y + 360), slice(x, x + 640)) for y in (0, 360) for x in (0, 640)]
 
 
 def recorded(recording: Path, after: float) -> list[Luma]:
     """Luma planes of a recording from `after` seconds on."""
     return [item.y.copy() for item in read(str(recording)) if isinstance(item, Picture) and item.t >= after]
+
+
+def sounds(recording: Path) -> bool:
+    """Whether it is heard."""
+    return any(
+        isinstance(item, Sound) and np.abs(item.samples).max(initial=0) > _HEARD for item in read(str(recording))
+    )
+
+
+def kbps(recording: Path) -> float:
+    """The pictures' kbit/s."""
+    bits = seconds = 0.0
+    for part in read_parts(str(recording)):
+        with open_parts([part]) as media:
+            bits += 8 * sum(packet.size for packet in media.demux(video=0))
+        seconds += part.extinf
+    return bits / seconds / 1000
 
 
 def number(picture: Luma) -> int | None:
@@ -66,6 +84,16 @@ def of_videos(pictures: Sequence[Luma]) -> float:
                 canvas[quarter] = shown[numbers[k] or 0]
         scores.append(_best([picture for picture, _ in numbered], ideal))
     return max(scores)
+
+
+def videos_side_by_side(frames: int) -> Iterator[RGB]:
+    """What videos.html shows, from the first picture on."""
+    shown = [_source_pictures(clip, set(range(frames)), "bt601") for clip in videos()]
+    for n in range(frames):
+        canvas = np.zeros((720, 1280, 3), np.uint8)
+        for quarter, pictures in zip(_QUARTERS, shown, strict=True):
+            canvas[quarter] = pictures[n]
+        yield canvas
 
 
 def screenshots(urls: Sequence[str]) -> list[RGB]:

@@ -12,7 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 RESULTS = Path(__file__).with_name("results.md")
-ORDER = ("native", "individual", "web", "api", "latency", "memory", "drift")
+ORDER = ("native", "individual", "web", "web_codecs", "api", "latency", "memory", "drift")
 # Those that take long, and run only when they are asked for.
 LONG = ("page_drift",)
 

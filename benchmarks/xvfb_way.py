@@ -1,7 +1,9 @@
 """The usual way to record a page: Xvfb, a headful Chromium, a PulseAudio null sink, ffmpeg's x11grab.
 
-`python -m benchmarks.xvfb_way URL FOLDER` writes recording.m3u8 until SIGINT, and last.png, the screen without loss
-just before it ends. The encoder's settings are those of our own recordings.
+`python -m benchmarks.xvfb_way URL FOLDER [lean]` writes recording.m3u8 until SIGINT, and last.png, the screen
+without loss just before it ends. It is what LiveKit's egress does (a headful browser without a GPU in kiosk mode,
+24-bit Xvfb, a null sink's monitor, x264 veryfast with its own defaults, keyframes at parts only), in one FFmpeg as
+Jibri does it. `lean` is the least that veryfast costs: `tune=zerolatency`, as in Jibri's streams, and one thread.
 """
 
 from __future__ import annotations
@@ -40,8 +42,8 @@ _FLAGS = (
 class Way:
     """The processes, in the order in which they were started."""
 
-    def __init__(self, url: str, folder: Path) -> None:
-        self._url, self._folder = url, folder
+    def __init__(self, url: str, folder: Path, lean: bool) -> None:
+        self._url, self._folder, self._lean = url, folder, lean
         self._children: list[subprocess.Popen[bytes]] = []
         self._env = {**os.environ, "HOME": str(folder), "XDG_RUNTIME_DIR": str(folder)}
 
@@ -103,9 +105,10 @@ class Way:
                 *("ffmpeg", "-v", "warning", "-nostdin", "-thread_queue_size", "512", "-f", "x11grab"),
                 *("-framerate", "30", "-video_size", "1280x720", "-draw_mouse", "0", "-i", self._env["DISPLAY"]),
                 *("-thread_queue_size", "512", "-f", "pulse", "-i", "page.monitor"),
-                *("-c:v", "libx264", "-preset", "veryfast", "-tune", "zerolatency", "-pix_fmt", "yuv420p"),
-                *("-profile:v", "high", "-threads", "1", "-b:v", "1000k", "-maxrate", "1500k", "-bufsize", "2000k"),
-                *("-g", "60", "-bf", "0", "-sc_threshold", "0", "-r", "30"),
+                *("-c:v", "libx264", "-preset", "veryfast", "-pix_fmt", "yuv420p", "-profile:v", "high"),
+                *(("-tune", "zerolatency", "-threads", "1") if self._lean else ()),
+                *("-b:v", "1000k", "-maxrate", "1500k", "-bufsize", "2000k"),
+                *("-g", "60", "-sc_threshold", "0", "-r", "30"),
                 *("-c:a", "aac", "-b:a", "128k", "-ar", "48000", "-ac", "2"),
                 *("-f", "hls", "-hls_time", "2", "-hls_list_size", "0", "-hls_segment_type", "fmp4"),
                 str(self._folder / "recording.m3u8"),
@@ -136,7 +139,7 @@ class Way:
 def main() -> None:
     asked = threading.Event()
     signal.signal(signal.SIGINT, lambda number, frame: asked.set())
-    Way(sys.argv[1], Path(sys.argv[2])).run(asked)
+    Way(sys.argv[1], Path(sys.argv[2]), sys.argv[3:] == ["lean"]).run(asked)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator, model_validator
 
 X264Preset = Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium"]
+PageQuality = Literal["economy", "balanced", "best"]
 SourceName = Literal["whip", "whep", "janus", "livekit", "agora", "media", "demo"]
 
 
@@ -215,6 +216,10 @@ class WebConfig(_Section):
         description="Time for a page that is recorded from its own signal on to give it; a request may ask for less.",
     )
     launch_timeout_s: float = Field(15.0, gt=0, description="Time for the browser to start and capture.")
+    quality: PageQuality = Field(
+        "balanced",
+        description="What a page's pictures are worth at their bitrate: decision 20 has what each costs and gives.",
+    )
     allowed_hosts: tuple[str, ...] = Field(
         ("*",), description="Host patterns that a page's URL may name; others are refused with a 400."
     )

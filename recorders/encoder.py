@@ -21,15 +21,27 @@ EncodedPicture = tuple[bytes, int, bool]  # data, picture number, keyframe
 EncodedSound = tuple[bytes, int, int]  # data, index of the first sample, samples
 
 _OPUS_RATE = 48000
+BT709 = 1
+"""MatrixCoefficients of ITU-T H.273."""
 
 
 class VideoEncoder:
     """yuv420p pictures of the spec's size in, packets out in order; no B-frames, one keyframe a part.
 
-    The picture may be overwritten as soon as `encode` returns.
+    The picture may be overwritten as soon as `encode` returns. `matrix` is the MatrixCoefficients of ITU-T H.273 that
+    the pictures have, `x264` more of its parameters ("a=1:b=2").
     """
 
-    def __init__(self, video: VideoSpec, config: EncoderConfig, part_seconds: float, codec: str = "h264") -> None:
+    def __init__(
+        self,
+        video: VideoSpec,
+        config: EncoderConfig,
+        part_seconds: float,
+        codec: str = "h264",
+        *,
+        matrix: int = BT709,
+        x264: str = "",
+    ) -> None:
         self._context = cast(
             VideoCodecContext, av.CodecContext.create({"h264": "libx264", "vp9": "libvpx-vp9"}[codec], "w")
         )
@@ -40,7 +52,7 @@ class VideoEncoder:
         context.bit_rate = video.bitrate * 1000
         context.gop_size = max(1, round(part_seconds * video.frame_rate))
         context.thread_count = config.threads
-        context.color_range, context.colorspace, context.color_primaries, context.color_trc = 1, 1, 1, 1
+        context.color_range, context.colorspace, context.color_primaries, context.color_trc = 1, matrix, 1, 1
         context.flags |= Flags.global_header
         if codec == "h264":
             context.max_b_frames = 0
@@ -49,7 +61,7 @@ class VideoEncoder:
                 "profile": "high",
                 "maxrate": str(video.bitrate * 1500),
                 "bufsize": str(video.bitrate * 2000),
-                "x264-params": "scenecut=0",
+                "x264-params": f"scenecut=0:{x264}".rstrip(":"),
                 **({"tune": "zerolatency"} if config.zerolatency else {}),
             }
         else:
@@ -62,7 +74,7 @@ class VideoEncoder:
             }
         context.open(strict=False)
         self.track = VideoTrack(
-            cast(Any, codec), video.width, video.height, video.frame_rate, bytes(context.extradata or b"")
+            cast(Any, codec), video.width, video.height, video.frame_rate, bytes(context.extradata or b""), matrix
         )
 
     def encode(self, picture: av.VideoFrame, n: int, key: bool = False) -> list[EncodedPicture]:

@@ -12,8 +12,8 @@ import av
 import numpy as np
 from av.audio.resampler import AudioResampler
 
+from recorders.drift import Drift, Samples
 from recorders.native.conceal import Concealment
-from recorders.native.drift import Drift, Samples
 
 __all__ = ["Mixer", "Samples"]
 

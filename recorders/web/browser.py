@@ -186,6 +186,13 @@ class Browser:
         self._watching = asyncio.create_task(self._hunger.watch())
         self._context.on("close", lambda _: self._lose("The browser was closed or crashed."))
 
+    @property
+    def folder(self) -> Path:
+        """The profile's. Raises `Lost` when the browser is not running."""
+        if self._profile is None:
+            raise Lost("The browser is not running.")
+        return self._profile.folder
+
     async def suit(self, video: VideoSpec) -> None:
         """Have pictures of this size, whatever it was launched for; the needs must be the same."""
         context = self._running

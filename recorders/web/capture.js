@@ -1,6 +1,6 @@
 "use strict";
 // The recorder's own page: captures another tab of this browser with its sound, puts its pictures on a steady
-// clock, encodes them and sends everything to the recorder. What the messages are: link.py.
+// clock and gives everything to the recorder. What the messages are: link.py.
 // All times here are milliseconds of performance.now().
 
 const VIDEO = 1;
@@ -10,7 +10,7 @@ const PINGS = 12;
 const MEASURE_MS = 2000;
 const AUDIO_BATCH_MS = 100;
 const EARLY_BLOCKS = 20;
-const TICK_MS = 50;
+const TICK_MS = 100;
 const STATUS_MS = 1000;
 // A slot that has no picture this long after its time repeats the last one. Capture takes 5 to 30 ms.
 const HOLD_MS = 120;
@@ -36,6 +36,31 @@ socket.binaryType = "arraybuffer";
 const connected = new Promise((resolve) => socket.addEventListener("open", resolve));
 const tell = (type, rest = {}) => socket.readyState === WebSocket.OPEN && socket.send(JSON.stringify({ type, ...rest }));
 const fail = (error) => tell("error", { message: String(error && error.message || error) });
+
+// Media waits to be sent together: each message costs in five processes.
+let outbox = [];
+
+/** A record of pictures or sound, next. */
+function post(record) {
+  outbox.push(new Uint32Array([record.byteLength]), record);
+}
+
+function sendOutbox() {
+  if (!outbox.length) return;
+  if (socket.bufferedAmount > UNSENT_LIMIT) {
+    fail("The recorder does not take the browser's pictures any more");
+    socket.close();
+  } else {
+    const message = new Uint8Array(outbox.reduce((sum, { byteLength }) => sum + byteLength, 0));
+    let at = 0;
+    for (const piece of outbox) {
+      message.set(new Uint8Array(piece.buffer ?? piece), at);
+      at += piece.byteLength;
+    }
+    socket.send(message);
+  }
+  outbox = [];
+}
 
 const handlers = {};
 socket.addEventListener("message", ({ data }) => {
@@ -245,10 +270,133 @@ class Pictures {
 
   post(message, n) {
     new DataView(message.buffer).setUint32(4, n, true);
-    if (socket.bufferedAmount > UNSENT_LIMIT) {
-      fail("The recorder does not take the browser's pictures any more");
-      socket.close();
-    } else socket.send(message);
+    post(message.slice().buffer);
+  }
+
+  tick() {}
+
+  flush() {
+    return this.encoder.flush();
+  }
+}
+
+/**
+ * Runs in a worker, where a file of the private file system can be written at once: puts pictures as they are into the
+ * ring that the recorder maps (ring.py). While the recorder keeps up it is the first slot that is used again and again.
+ */
+function ringWorker() {
+  const PAGE = 4096;
+  const TAKEN_AT = 64;
+  let file, options;
+  let put = 0;
+  let slot = 0;
+  const taken = new Uint32Array(1);
+  let bytes = new Uint8Array(0);
+
+  async function open() {
+    const folder = await navigator.storage.getDirectory();
+    file = await (await folder.getFileHandle("pictures", { create: true })).createSyncAccessHandle();
+    file.truncate(PAGE + options.slots * options.slotBytes);
+    file.write(new Uint8Array(options.secret), { at: 0 });
+  }
+
+  async function add(picture) {
+    file.read(taken, { at: TAKEN_AT });
+    const waiting = (put - taken[0]) >>> 0;
+    const size = picture.allocationSize();
+    const format = ["I420", "NV12"].indexOf(picture.format);
+    if (waiting >= options.slots || size > options.slotBytes || format < 0) return null;
+    slot = waiting ? (slot + 1) % options.slots : 0;
+    if (bytes.length !== size) bytes = new Uint8Array(size);
+    await picture.copyTo(bytes);
+    file.write(bytes, { at: PAGE + slot * options.slotBytes });
+    put++;
+    return { slot, format, width: picture.visibleRect.width, height: picture.visibleRect.height };
+  }
+
+  let queue = Promise.resolve();
+  onmessage = ({ data }) => {
+    queue = queue.then(async () => {
+      try {
+        if (data.options) await open((options = data.options));
+        postMessage({ n: data.n, place: data.picture && (await add(data.picture)) });
+      } catch (error) {
+        postMessage({ n: data.n, error: String(error) });
+      } finally {
+        data.picture?.close();
+      }
+    });
+  };
+}
+
+/** A worker with an open ring, or null where there cannot be one. */
+async function openRing(options) {
+  const worker = new Worker(URL.createObjectURL(new Blob([`(${ringWorker})()`])));
+  const answer = new Promise((resolve) => (worker.onmessage = ({ data }) => resolve(data)));
+  worker.postMessage({ options });
+  const { error } = await answer;
+  if (!error) return worker;
+  worker.terminate();
+  return null;
+}
+
+/**
+ * Pictures as they are to the recorder: u8 VIDEO, u8 1, u16 0, u32 slot (of the clock), then their place: u32 slot
+ * (of the ring), u16 width, u16 height, u8 format. Without a place, and 0 for the 1: up to this slot nothing is new.
+ */
+class RawPictures {
+  constructor(worker) {
+    this.worker = worker;
+    this.lost = 0;
+    this.pending = 0; // pictures that the worker has
+    this.until = -1; // the last slot that has its picture
+    this.told = -1; // the last one of which the recorder knows
+    this.flushed = null;
+    worker.onmessage = ({ data }) => this.kept(data);
+  }
+
+  put(picture, n, repeated) {
+    this.until = n;
+    if (repeated) return;
+    const copy = picture.clone();
+    this.pending++;
+    this.worker.postMessage({ picture: copy, n }, [copy]);
+  }
+
+  kept({ n, place, error }) {
+    this.pending--;
+    if (error) fail(error);
+    else if (place) {
+      const record = new DataView(new ArrayBuffer(17));
+      this.head(record, 1, n);
+      record.setUint32(8, place.slot, true);
+      record.setUint16(12, place.width, true);
+      record.setUint16(14, place.height, true);
+      record.setUint8(16, place.format);
+      post(record.buffer);
+      this.told = n;
+    } else this.lost++;
+    if (!this.pending) this.flushed?.();
+  }
+
+  /** Tell of slots that show what was shown before. */
+  tick() {
+    if (this.pending || this.told === this.until) return;
+    const record = new DataView(new ArrayBuffer(8));
+    this.head(record, 0, this.until);
+    post(record.buffer);
+    this.told = this.until;
+  }
+
+  async flush() {
+    if (this.pending) await new Promise((resolve) => (this.flushed = resolve));
+    this.tick();
+  }
+
+  head(record, key, n) {
+    record.setUint8(0, VIDEO);
+    record.setUint8(1, key);
+    record.setUint32(4, n, true);
   }
 }
 
@@ -316,7 +464,7 @@ class Sound {
       this.heard = performance.now();
       this.fill(new Int16Array(message, 20));
     }
-    socket.send(message);
+    post(message);
     this.reset();
   }
 
@@ -412,10 +560,17 @@ async function supported(configs) {
   return null;
 }
 
+/** How pictures are sent: as they are, to be encoded by the recorder, or else encoded. */
+async function encoding({ configs, ring }) {
+  const worker = ring && (await openRing(ring));
+  if (worker) return { codec: "raw", worker };
+  return supported(configs);
+}
+
 /** Called once by the recorder, with what `recorder.py` calls options. */
 async function start(options) {
   try {
-    const choice = options.configs.length ? supported(options.configs) : null;
+    const choice = options.configs.length ? encoding(options) : null;
     const controller = new CaptureController();
     controller.setFocusBehavior("no-focus-change");
     const stream = await navigator.mediaDevices.getDisplayMedia({
@@ -447,7 +602,8 @@ async function record(stream, config, options) {
   const matrix = config ? await measureMatrix(video) : null;
   tell("selected");
   const offset = await monotonicOffset();
-  const pictures = config && new Pictures(config, options.frameRate, options.keyEvery);
+  const pictures =
+    config && (config.worker ? new RawPictures(config.worker) : new Pictures(config, options.frameRate, options.keyEvery));
   const slots = config && new Slots(options.frameRate, (...slot) => pictures.put(...slot));
   const sound = new Sound();
   const sight = new Sight();
@@ -462,7 +618,11 @@ async function record(stream, config, options) {
     slots?.begin(origin);
     sound.begin(origin);
     tell("begun", { monotonic: (origin + offset) / 1000 });
-    if (slots) setInterval(() => slots.fill(performance.now() - HOLD_MS), TICK_MS);
+    setInterval(() => {
+      slots?.fill(performance.now() - HOLD_MS);
+      pictures?.tick();
+      sendOutbox();
+    }, TICK_MS);
     setInterval(status, STATUS_MS);
   };
   const status = () => {
@@ -478,9 +638,10 @@ async function record(stream, config, options) {
     stream.getTracks().forEach((track) => (track.onended = null));
     if (slots?.origin !== undefined) {
       slots.fill(end);
-      await pictures.encoder.flush();
+      await pictures.flush();
     }
     sound.flush();
+    sendOutbox();
     status();
     tell("done", { seconds: (end - (sound.origin ?? end)) / 1000 });
   };

@@ -31,8 +31,8 @@ def avc_level(video: VideoSpec) -> int:
 
 
 def codec_name(codec: str) -> str:
-    """FFmpeg's name of a WebCodecs codec string ("avc1.64001f" -> "h264")."""
-    return {"avc1": "h264", "vp8": "vp8", "vp09": "vp9"}[codec.partition(".")[0]]
+    """FFmpeg's name of a WebCodecs codec string ("avc1.64001f" -> "h264"); "raw" is for pictures as they are."""
+    return {"raw": "rawvideo", "avc1": "h264", "vp8": "vp8", "vp09": "vp9"}[codec.partition(".")[0]]
 
 
 def configurations(video: VideoSpec, wanted: VideoCodec) -> list[dict[str, Any]]:

@@ -17,6 +17,7 @@ import secrets
 import socket
 import struct
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -41,7 +42,7 @@ class Receiver(Protocol):
         ...
 
     def picture(self, n: int, key: bool, data: bytes) -> None:
-        """Encoded picture number `n` since the beginning."""
+        """Picture number `n` since the beginning: encoded, or its place in the ring (nothing: as the one before)."""
         ...
 
     def sound(self, seconds: float, sample_rate: int, channels: int, planes: bytes) -> None:
@@ -140,7 +141,8 @@ class Link:
             async for message in connection:
                 self.heard = time.monotonic()
                 if isinstance(message, bytes):
-                    self._media(message)
+                    for record in _records(message):
+                        self._media(record)
                 else:
                     await self._message(connection, json.loads(message))
         except ConnectionClosed:
@@ -181,3 +183,12 @@ class Link:
     def _break(self, error: Lost) -> None:
         if not self.broken.done():
             self.broken.set_exception(error)
+
+
+def _records(message: bytes) -> Iterator[bytes]:
+    """What is in a binary message: each with its length before it (u32, little endian)."""
+    at = 0
+    while at < len(message):
+        (length,) = struct.unpack_from("<I", message, at)
+        yield message[at + 4 : at + 4 + length]
+        at += 4 + length

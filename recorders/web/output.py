@@ -5,7 +5,8 @@ Blocking; `Output` is used from one thread at a time.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+import time
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from recorders.log.tracks import VideoTrack
 from recorders.log.window import Window
 from recorders.spec import AudioSpec, RecordingSpec, VideoSpec
 from recorders.web.pictures import Passed, Pictures, Transcoded
+from recorders.web.raw import Raw
 from recorders.web.slate import Slate
 from recorders.web.sound import Sound
 
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 
 # Sound that has not come this long after its time is taken for silence.
 _SOUND_LATE_S = 1.0
+# This far behind, what shows nothing new is not encoded: a busy machine has not even the time for that.
+_LATE_S = 3.0
 
 
 class Output:
@@ -58,22 +62,23 @@ class Output:
         self._writer: CmafWriter | None = None
         self._pictures: Pictures | None = None
         self._closed = False
+        self._told = -1  # the browser's last number
         self._why = ""  # of the slate before the browser's next keyframe
         self._slate: Slate | None = None
         self._slate_from = 0
         self.filled = 0
         """How many pictures were of the slate."""
         self.left_out = 0
-        """How many pictures of browsers came when the slate was there already."""
+        """How many pictures of browsers came when the slate was there already, or when there was no time for them."""
         if begun.codec is None or video is None or codecs.video is None:
             self._open(None)
         else:
-            passed = begun.codec == codecs.video
-            self._pictures = (
-                Passed(cast(Any, begun.codec), video, config, begun.matrix)
-                if passed
-                else Transcoded(begun.codec, codecs.video, video, config, begun.matrix)
-            )
+            if begun.ring is not None:
+                self._pictures = Raw(codecs.video, video, config, begun.matrix, begun.ring)
+            elif begun.codec == codecs.video:
+                self._pictures = Passed(codecs.video, video, config, begun.matrix)
+            else:
+                self._pictures = Transcoded(begun.codec, codecs.video, video, config, begun.matrix)
             if self._pictures.track is not None:
                 self._open(self._pictures.track)
 
@@ -81,13 +86,15 @@ class Output:
         """What comes from now on is another browser's, and is put in its place by the wall clock."""
         if begun.codec != self._codec:
             raise Lost(f"The browser that went on encodes {begun.codec} and not {self._codec}.")
+        if isinstance(self._pictures, Raw) and begun.ring is not None:
+            self._pictures.ring = begun.ring
         first = self._number(begun.at)
         if self._pictures is None:
             self._fill(first, why)
         self._silence(self._sample(first))
         self._first, self._first_sample = first, self._sample(first)
         self._sound = Sound(self._audio.sample_rate, self._audio.channels, max(0, self._sounded - self._first_sample))
-        self._why = why
+        self._why, self._told = why, -1
 
     def slate(self, until: float, why: str) -> None:
         """There has been no browser up to this Unix time, and that is why."""
@@ -102,16 +109,20 @@ class Output:
                 self._open(self._pictures.track)
 
     def picture(self, n: int, key: bool, data: bytes) -> None:
-        """Encoded picture number `n` since the browser's beginning."""
+        """Picture number `n` since the browser's beginning, encoded or in the ring; see `pictures.Pictures`."""
         if self._writer is None or self._pictures is None:
             raise Lost("The browser encodes pictures without saying how.")
         number = self._first + n
+        again, self._told = n - self._told - 1, n  # slots before it that show the one before
         if self._why:
             if not key or number < self._next:
-                self.left_out += 1
+                self.left_out += again + 1
                 return
+            self.left_out += again
             self._fill(number, self._why)
             self._why, self._slate = "", None
+        if isinstance(self._pictures, Raw) and time.time() - self._epoch - number / self._rate > _LATE_S:
+            self.left_out += self._pictures.skip(number - 1 if data else number)
         self._put(self._pictures.add(number, key, data))
         self._next = number + 1
 

@@ -6,6 +6,7 @@ What comes after it is the business of `succession.py`.
 from __future__ import annotations
 
 import asyncio
+import secrets
 import time
 from collections.abc import Coroutine
 from dataclasses import dataclass
@@ -19,6 +20,9 @@ from recorders.web.colour import Matrix
 from recorders.web.contract import Contract
 from recorders.web.liveness import Doubt, Liveness
 from recorders.web.page import Loaded, load
+from recorders.web.ring import CODEC as RAW
+from recorders.web.ring import SECRET_BYTES, Ring
+from recorders.web.ring import options as ring_options
 from recorders.web.sink import Feed
 from recorders.web.station import Station
 
@@ -36,12 +40,14 @@ _FLUSH_PAUSE_S = 2.0
 class Beginning:
     """When a session's pictures and sound begin (Unix seconds), and what they are.
 
-    `codec` is what the browser encodes with (FFmpeg's name), None without pictures; `matrix` is that of its pictures.
+    `codec` is what the browser encodes with (FFmpeg's name), None without pictures; `matrix` is that of its pictures,
+    `ring` has them where they come as they are.
     """
 
     at: float
     codec: str | None
     matrix: Matrix
+    ring: Ring | None = None
 
 
 class Session:
@@ -61,7 +67,8 @@ class Session:
         self.feed = feed
         self._subject = subject
         self._config = config
-        self._options = options
+        self._secret = secrets.token_bytes(SECRET_BYTES)
+        self._options = {"ring": ring_options(video, self._secret), **options}
         self._video = video
         self.contract = contract
         self._station = station or Station(config, subject, video)
@@ -120,7 +127,8 @@ class Session:
         self.contract.began()
         began = time.time() - (time.monotonic() - begun["monotonic"])
         codec = codec_name(ready["codec"]) if ready["codec"] else None
-        return Beginning(began, codec, ready["matrix"] or "bt709")
+        ring = Ring(browser.folder, self._secret, self._video) if codec == RAW else None
+        return Beginning(began, codec, ready["matrix"] or "bt709", ring)
 
     async def _subject_page(self) -> Page:
         page = await self._station.subject(self._video, self.feed)

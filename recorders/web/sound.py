@@ -1,10 +1,16 @@
-"""The page's sound as one unbroken row of samples: gaps are silence, overlaps are cut, any rate and channels in."""
+"""The page's sound as one unbroken row of samples: gaps are silence, overlaps are cut, any rate and channels in.
+
+A conversion of rates is exact to the sample however long it lasts; where the browser's sound runs by another clock than
+its times do, it is played faster or slower.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
+
+from recorders.drift import Drift
 
 Samples = np.ndarray[Any, np.dtype[np.float32]]
 
@@ -24,20 +30,25 @@ class Sound:
         self._channels = channels
         self._resampler: Any = None
         self._in_rate = 0
-        self._run_start = 0.0  # second at which the present unbroken run of input began
-        self._run_in = 0  # samples of input in this run
-        self._run_out = 0  # index of its next sample of output
+        self._drift = Drift(sample_rate)
+        self._at = 0  # index of the next sample of output of the present unbroken run of input
+        self._came = 0  # samples of input of this run
+        self._made = 0  # samples that the resampler has made of them
         self.length = length  # samples that came out
 
     def add(self, seconds: float, sample_rate: int, planes: Samples) -> Samples:
         """`planes` is (channels, n); `seconds` is the time of its first sample, which may be negative."""
-        expected = self._run_start + self._run_in / self._in_rate if self._in_rate else float("-inf")
-        if sample_rate != self._in_rate or abs(seconds - expected) > _JITTER_S:
-            self._begin_run(seconds, sample_rate)
-        self._run_in += planes.shape[1]
+        wanted = seconds * self._rate
+        lag = wanted - self._at - self._held
+        if sample_rate != self._in_rate or abs(lag) > _JITTER_S * self._rate:
+            self._begin_run(round(wanted), sample_rate)
+            lag = 0.0
         block = self._resample(self._mix(planes))
-        start = self._run_out
-        self._run_out += len(block)
+        self._came += planes.shape[1]
+        self._made += len(block)
+        block = self._drift.correct(block, round(lag))
+        start = self._at
+        self._at += len(block)
         missing = self.silence(start) if start > self.length else None
         block = block[max(0, self.length - start) :]
         self.length += len(block)
@@ -49,9 +60,14 @@ class Sound:
         self.length += missing
         return np.zeros((missing, self._channels), np.float32)
 
-    def _begin_run(self, seconds: float, sample_rate: int) -> None:
-        self._in_rate, self._run_start, self._run_in = sample_rate, seconds, 0
-        self._run_out = round(seconds * self._rate)
+    @property
+    def _held(self) -> float:
+        """Samples of output that the resampler holds back."""
+        return self._came * self._rate / self._in_rate - self._made if self._in_rate else 0.0
+
+    def _begin_run(self, at: int, sample_rate: int) -> None:
+        self._in_rate, self._at, self._came, self._made = sample_rate, at, 0, 0
+        self._drift.forget()
         self._resampler = None
         if sample_rate != self._rate:
             import av

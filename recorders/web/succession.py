@@ -57,6 +57,7 @@ class Succession:
         filled, left_out = self._sink.slate_frames
         if filled:
             total["slate_frames"] = filled
+        if filled or left_out:
             total["frames"] = total.get("frames", 0) + filled - left_out
         return total
 

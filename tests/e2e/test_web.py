@@ -343,16 +343,24 @@ def test_other_formats_and_no_sound(tmp_path: Path, format: Format, codecs: tupl
         assert sum(1 for _ in container.decode()) > 60
 
 
-class _WithoutH264(WebRecorder):
-    """As in a browser that was built without H.264."""
+class _WithoutRing(WebRecorder):
+    """As in a browser that has no room for a file of ours: it encodes by itself."""
+
+    def _options(self) -> dict[str, Any]:
+        return {**super()._options(), "ring": None}
+
+
+class _WithoutH264(_WithoutRing):
+    """And that was built without H.264."""
 
     def _options(self) -> dict[str, Any]:
         options = super()._options()
         return {**options, "configs": [c for c in options["configs"] if not c["codec"].startswith("avc1")]}
 
 
-def test_a_browser_without_h264(tmp_path: Path, pages: str) -> None:
-    progress = record(spec(tmp_path, f"{pages}/rude"), 2, kind=_WithoutH264)
+@pytest.mark.parametrize("kind", [_WithoutRing, _WithoutH264])
+def test_a_browser_that_has_to_encode_by_itself(tmp_path: Path, pages: str, kind: type[WebRecorder]) -> None:
+    progress = record(spec(tmp_path, f"{pages}/rude"), 2, kind=kind)
     found = pictures(tmp_path / "recording.m3u8")
     assert len(found) == progress.counters["frames"] >= 60
     assert np.allclose(found[0][180, 320], (0, 0x88, 0), atol=12)

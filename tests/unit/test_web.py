@@ -81,6 +81,33 @@ def test_another_rate_keeps_time(rate: int) -> None:
 
 
 @pytest.mark.parametrize(
+    ("rate", "wanted", "longest"),
+    [(48000, 44100, 0.1), (44100, 48000, 0.1), (48000, 32000, 0.1), (8000, 11025, 120.0)],
+)
+def test_a_conversion_is_exact_to_the_sample_for_hours(rate: int, wanted: int, longest: float) -> None:
+    """What the resampler holds back stays the same, so nothing is won or lost; the last for an hour."""
+    sound, came, held = Sound(wanted, 1), 0, set()
+    for size in np.random.default_rng(1).integers(1, int(longest * rate), 60).tolist():
+        sound.add(came / rate, rate, np.zeros((1, size), np.float32))
+        came += size
+        held.add(round(came * wanted / rate - sound.length))
+    assert max(held) - min(held) <= 1
+    assert 0 <= min(held) <= 64
+
+
+@pytest.mark.parametrize("parts_per_million", [-300, 300])
+def test_sound_by_another_clock_than_its_times_stays_where_they_are_for_hours(parts_per_million: int) -> None:
+    """Without a gap: the clocks come to differ by 1 s in an hour."""
+    sound, pace, off = Sound(1000, 1), 1 + parts_per_million / 1e6, 0.0
+    block = np.ones((1, 1000), np.float32)
+    for second in range(3600):
+        out = sound.add(second * pace, 1000, block)
+        assert out.all(), "no gap"
+        off = max(off, abs(sound.length / 1000 - (second + 1) * pace))
+    assert off <= 0.006
+
+
+@pytest.mark.parametrize(
     ("size", "level"),
     [
         ((320, 180, 15), 30),

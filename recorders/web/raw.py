@@ -1,0 +1,141 @@
+"""A browser's pictures as they are, encoded here.
+
+A group (keyframe to keyframe) that showed one picture all through is sent again, byte for byte, as long as the page
+stands still; then comes a keyframe, for the encoder does not know what was shown last.
+"""
+
+from __future__ import annotations
+
+import struct
+
+import av
+import numpy as np
+from av.video.reformatter import VideoReformatter
+
+from recorders.config import PageQuality, RecorderConfig, X264Preset
+from recorders.encoder import EncodedPicture, VideoEncoder
+from recorders.errors import Lost
+from recorders.formats import VideoCodec
+from recorders.spec import VideoSpec
+from recorders.web.colour import Matrix, h273
+from recorders.web.ring import Planes, Ring
+
+# Decision 20 has what each costs and gives.
+_X264: dict[PageQuality, tuple[X264Preset, str]] = {
+    "economy": ("ultrafast", ""),
+    "balanced": ("superfast", "subme=0:weightp=0:partitions=i8x8"),
+    "best": ("veryfast", ""),
+}
+_FORMATS = ("yuv420p", "nv12")
+
+
+def x264_of(quality: PageQuality) -> tuple[X264Preset, str]:
+    """Preset and more parameters of libx264."""
+    return _X264[quality]
+
+
+class Raw:
+    """See `pictures.Pictures`. `data` of a picture is its place in `ring`; without, the last one is shown up to it."""
+
+    def __init__(
+        self, wanted: VideoCodec, video: VideoSpec, config: RecorderConfig, matrix: Matrix, ring: Ring
+    ) -> None:
+        preset, more = x264_of(config.web.quality)
+        settings = config.encoder.model_copy(update={"preset": preset, "zerolatency": True})
+        part = config.log.part_seconds
+        self._encoder = VideoEncoder(video, settings, part, wanted, matrix=h273(matrix), x264=more)
+        self._key_every = max(1, round(part * video.frame_rate))
+        self._video = video
+        self._reformatter = VideoReformatter()
+        self._last: av.VideoFrame | None = None
+        self._next = 0
+        self._group: list[tuple[bytes, bool]] = []  # what was encoded for the present group
+        self._begun = 0  # its first number
+        self._still = False  # one picture all through the group so far
+        self._replaying = False
+        self.ring = ring
+        self.track = self._encoder.track
+
+    def described(self, data: bytes) -> None:
+        """See `Pictures`."""
+
+    def add(self, n: int, key: bool, data: bytes) -> list[EncodedPicture]:
+        """See `Pictures`. What is missing before `n` is the last picture."""
+        if self._last is None and not data:
+            return []
+        if self._last is None:
+            self._next = self._begun = n
+        out = [self._again(k) for k in range(self._next, n if data else n + 1)]
+        if data:
+            self._take(data)
+            out.append(self._put(n, moved=True))
+        return out
+
+    def skip(self, n: int) -> int:
+        """Leave out what is missing up to `n`, for want of time to encode it; how many pictures that is."""
+        if self._last is None or n < self._next:
+            return 0
+        skipped, self._next = n + 1 - self._next, n + 1
+        self._group, self._replaying = [], False
+        return skipped
+
+    def slate(self) -> RawSlate | None:
+        """See `Pictures`."""
+        return RawSlate(self) if self._last is not None else None
+
+    def flush(self) -> list[EncodedPicture]:
+        """See `Pictures`."""
+        return self._encoder.flush()
+
+    def _again(self, n: int) -> EncodedPicture:
+        return self._put(n, moved=False)
+
+    def _put(self, n: int, *, moved: bool, key: bool = False) -> EncodedPicture:
+        ends = self._replaying and moved
+        begins = key or ends or not self._group or n - self._begun == self._key_every
+        if begins:
+            self._replaying = self._still and not moved and not key and len(self._group) == self._key_every
+            self._begun = n
+            if not self._replaying:
+                self._group = []
+        self._still = begins or (self._still and not moved)
+        self._next = n + 1
+        if self._replaying:
+            return self._group[n - self._begun][0], n, self._group[n - self._begun][1]
+        assert self._last is not None
+        ((data, _, is_key),) = self._encoder.encode(self._last, n, begins)
+        self._group.append((data, is_key))
+        return data, n, is_key
+
+    def _take(self, data: bytes) -> None:
+        """The picture of this place becomes the last one."""
+        slot, width, height, format = struct.unpack_from("<IHHB", data)
+        if format >= len(_FORMATS):
+            raise Lost("The browser's pictures are of a format that is not known here.")
+        planes = self.ring.planes(slot, width, height)
+        name, wanted = _FORMATS[format], (self._video.width, self._video.height)
+        if name == "yuv420p" and (width, height) == wanted:
+            self._copy(planes)
+        else:
+            same = av.VideoFrame.from_ndarray(planes, format=name)
+            self._last = self._reformatter.reformat(same, *wanted, "yuv420p", threads=1)
+        self.ring.release()
+
+    def _copy(self, planes: Planes) -> None:
+        """Into the memory of the picture before."""
+        self._pixels: Planes
+        if self._last is None or not hasattr(self, "_pixels"):
+            self._pixels = np.empty_like(planes)
+            self._last = av.VideoFrame.from_numpy_buffer(self._pixels, format="yuv420p")
+        np.copyto(self._pixels, planes)
+
+
+class RawSlate:
+    """See `slate.Slate`: the last picture, by the same encoder."""
+
+    def __init__(self, pictures: Raw) -> None:
+        self._pictures = pictures
+
+    def again(self, n: int, key: bool) -> EncodedPicture:
+        """See `Slate`."""
+        return self._pictures._put(n, moved=False, key=key)

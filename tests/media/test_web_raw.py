@@ -1,0 +1,144 @@
+"""Pictures as they are: from the ring into packets that show them, and what is repeated while a page stands still."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from recorders.config import LogConfig, RecorderConfig
+from recorders.encoder import EncodedPicture
+from recorders.errors import Lost
+from recorders.spec import VideoSpec
+from recorders.web.raw import Raw
+from recorders.web.ring import Ring, options
+
+VIDEO = VideoSpec(320, 180, 10, 500)
+SECRET = bytes(range(16))
+PAGE = 4096
+GROUP = 5
+I420, NV12 = 0, 1
+
+
+class Browser:
+    """Does what capture.js does with the file."""
+
+    def __init__(self, profile: Path) -> None:
+        told = options(VIDEO, SECRET)
+        self.slots, self._bytes = told["slots"], told["slotBytes"]
+        place = profile / "Default" / "File System" / "000" / "t" / "00" / "00000000"
+        place.parent.mkdir(parents=True)
+        other = profile / "Default" / "File System" / "001" / "t" / "00" / "00000000"
+        other.parent.mkdir(parents=True)
+        for path, secret in ((place, SECRET), (other, bytes(16))):  # the page under record may have made one as large
+            path.write_bytes(secret + bytes(PAGE - 16 + self.slots * self._bytes))
+        self._file = place.open("r+b", buffering=0)
+        self._put = 0
+
+    def shows(self, level: int, format: int = I420, size: tuple[int, int] = (320, 180)) -> bytes:
+        """A picture of one luma level; its place."""
+        width, height = size
+        slot = self._put % self.slots
+        self._file.seek(PAGE + slot * self._bytes)
+        self._file.write(bytes([level]) * (width * height) + bytes([128]) * (width * height // 2))
+        self._put += 1
+        return struct.pack("<IHHB", slot, width, height, format)
+
+    @property
+    def waiting(self) -> int:
+        self._file.seek(64)
+        return self._put - int(struct.unpack("<I", self._file.read(4))[0])
+
+
+@pytest.fixture
+def browser(tmp_path: Path) -> Browser:
+    return Browser(tmp_path)
+
+
+def pictures(browser: Browser, profile: Path, wanted: str = "h264") -> Raw:
+    config = RecorderConfig(log=LogConfig(part_seconds=GROUP / VIDEO.frame_rate))
+    return Raw("h264" if wanted == "h264" else "vp9", VIDEO, config, "bt601", Ring(profile, SECRET, VIDEO))
+
+
+def levels(raw: Raw, encoded: list[EncodedPicture]) -> list[int]:
+    """Luma of each picture, by a decoder that sees nothing else."""
+    decoder = av.CodecContext.create(raw.track.codec, "r")
+    decoder.extradata = raw.track.extradata or None
+    shown = [picture for data, _, _ in encoded for picture in decoder.decode(av.Packet(data))]
+    shown += decoder.decode(None)
+    return [round(float(picture.to_ndarray()[:180].mean())) for picture in shown]
+
+
+def test_pictures_come_out_as_they_were_and_what_is_missing_is_the_one_before(browser: Browser, tmp_path: Path) -> None:
+    raw = pictures(browser, tmp_path)
+    out = raw.add(7, True, browser.shows(40)) + raw.add(8, True, browser.shows(80))
+    out += raw.add(10, False, b"") + raw.add(12, True, browser.shows(160, NV12))
+    assert [n for _, n, _ in out] == list(range(7, 13))
+    assert levels(raw, out) == pytest.approx([40, 80, 80, 80, 80, 160], abs=3)
+    assert [key for _, _, key in out] == [True, False, False, False, False, True]
+    assert browser.waiting == 0
+    assert raw.track.matrix == 6
+
+
+def test_a_page_that_stands_still_is_encoded_once_and_goes_on_from_a_key(browser: Browser, tmp_path: Path) -> None:
+    raw = pictures(browser, tmp_path)
+    out = raw.add(0, True, browser.shows(40)) + raw.add(2, True, browser.shows(90)) + raw.add(21, False, b"")
+    out += raw.add(22, True, browser.shows(200)) + raw.add(24, False, b"")
+    assert [n for _, n, _ in out] == list(range(25))
+    assert levels(raw, out) == pytest.approx([40, 40, *[90] * 20, *[200] * 3], abs=3)
+    data = [data for data, _, _ in out]
+    assert data[10:15] == data[5:10] == data[15:20], "the group is sent again"
+    assert [n for _, n, key in out if key] == [0, 5, 10, 15, 20, 22]
+
+
+def test_pictures_of_another_size_are_brought_to_ours(browser: Browser, tmp_path: Path) -> None:
+    raw = pictures(browser, tmp_path)
+    out = raw.add(0, True, browser.shows(60, size=(160, 90)))
+    assert levels(raw, out + raw.add(1, True, browser.shows(120))) == pytest.approx([60, 120], abs=3)
+    with pytest.raises(Lost, match="of 640 x 360 pixels has no place"):
+        raw.add(2, True, struct.pack("<IHHB", 0, 640, 360, I420))
+
+
+def test_the_slate_is_the_last_picture_and_another_browser_goes_on_after_it(browser: Browser, tmp_path: Path) -> None:
+    raw = pictures(browser, tmp_path)
+    assert raw.slate() is None
+    out = raw.add(0, True, browser.shows(70))
+    slate = raw.slate()
+    assert slate is not None
+    out += [slate.again(n, n == 1) for n in range(1, 4)]
+    raw.ring = Ring(tmp_path, SECRET, VIDEO)
+    out += raw.add(4, True, browser.shows(130)) + raw.add(5, False, b"")
+    assert [n for _, n, _ in out] == list(range(6))
+    assert levels(raw, out) == pytest.approx([70, 70, 70, 70, 130, 130], abs=3)
+
+
+def test_what_there_was_no_time_for_is_left_out(browser: Browser, tmp_path: Path) -> None:
+    raw = pictures(browser, tmp_path)
+    out = raw.add(0, True, browser.shows(40)) + raw.add(12, False, b"")
+    assert raw.skip(20) == 8
+    assert raw.skip(20) == 0
+    out += raw.add(20, False, b"") + raw.add(21, True, browser.shows(80)) + raw.add(40, False, b"")
+    assert [n for _, n, _ in out] == [*range(13), *range(21, 41)]
+    assert levels(raw, out) == pytest.approx([*[40] * 13, *[80] * 20], abs=3)
+    assert [n for _, n, key in out if key] == [0, 5, 10, 21, 26, 31, 36]
+
+
+def test_vp9(browser: Browser, tmp_path: Path) -> None:
+    raw = pictures(browser, tmp_path, "vp9")
+    out = raw.add(0, True, browser.shows(40)) + raw.add(19, False, b"") + raw.add(20, True, browser.shows(80))
+    assert levels(raw, out) == pytest.approx([*[40] * 20, 80], abs=3)
+
+
+def test_a_browser_whose_file_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(Lost, match="cannot be found"):
+        Ring(tmp_path, SECRET, VIDEO)
+
+
+def test_room_for_a_second_of_the_usual_sizes_and_a_bound_for_large_ones() -> None:
+    assert options(VideoSpec(1280, 720, 30), SECRET)["slots"] == 30
+    large = options(VideoSpec(3840, 2160, 30), SECRET)
+    assert large["slots"] * large["slotBytes"] <= 50 * 2**20
+    assert np.prod((3840, 2160)) * 3 / 2 <= large["slotBytes"]
