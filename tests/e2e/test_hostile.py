@@ -144,7 +144,7 @@ class _beside:  # noqa: N801
 
     def __enter__(self) -> _beside:
         self._page = serve_page()
-        config = RecorderConfig(log=LOG, web=WebConfig(allowed_networks=("127.0.0.1/32",)))
+        config = RecorderConfig(log=LOG, web=WEB.model_copy(update={"allowed_networks": ("127.0.0.1/32",)}))
         spec = {"task_id": "beside", "folder": str(self.folder), "subject": {"url": self._page.__enter__()}}
         spec |= {"video": {"width": 320, "height": 180, "frame_rate": 30, "bitrate": 1000}}
         spec["config"] = config.model_dump(mode="json")
@@ -154,7 +154,7 @@ class _beside:  # noqa: N801
         self._child.stdin.write(json.dumps(spec).encode())
         self._child.stdin.close()
         self._child.stdin = None
-        limit = time.monotonic() + 30
+        limit = time.monotonic() + _RECORDS_S
         while not list(self.folder.glob("*.m4s")) and time.monotonic() < limit:
             time.sleep(0.05)
         self.began = time.monotonic()
