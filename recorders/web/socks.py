@@ -35,11 +35,9 @@ class Side(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """See asyncio, as below."""
-        # Under uvloop, which Ray's actors run on, it is one in all but its class.
-        transport = cast(asyncio.Transport, transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # which uvloop's, in a Ray actor, is only in effect
         if not self._accept(self, True):
-            transport.abort()
+            self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
         """Pass on."""
