@@ -15,10 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recorders.errors import RecorderError, Refused, Unreachable
-from recorders.web import lookup, proxy
+from recorders.web import lookup, proxy, socks
 from recorders.web.addresses import Address, Rules
 from recorders.web.lookup import Lookup
-from recorders.web.proxy import Proxy, arguments, greeting, request
+from recorders.web.proxy import Proxy, arguments
+from recorders.web.socks import greeting, request
 
 Served = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 HERE = Rules(allowed_networks=(ip_network("127.8.8.8/32"),))
@@ -94,6 +95,23 @@ def test_bytes_go_both_ways_and_each_way_ends_by_itself(monkeypatch: pytest.Monk
             writer.write_eof()
             assert await reader.read() == sent
             assert (made.refused, made.failure(f"http://pages.example:{to}/")) == (0, None)
+
+    run(test())
+
+
+def test_a_server_may_speak_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    names(monkeypatch, ["127.8.8.8"])
+
+    async def served(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 hello")
+        writer.close()
+
+    async def test() -> None:
+        async with serving(served) as to, way_out() as (_, port):
+            for _ in range(20):
+                reply, reader, writer = await connect(port, "pages.example", to)
+                assert (reply[:2], await reader.read()) == (b"\x05\x00", b"220 hello")
+                writer.close()
 
     run(test())
 
@@ -239,7 +257,7 @@ def test_what_does_not_answer_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_is_not_a_client_is_hung_up_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(proxy, "_HANDSHAKE_S", 0.2)
+    monkeypatch.setattr(socks, "_HANDSHAKE_S", 0.2)
 
     async def test() -> None:
         async with way_out() as (_, port):

@@ -82,12 +82,10 @@ PAGES: tuple[Hostile, ...] = (
     ),
     Hostile(
         "allowed",
-        "asks a loopback address that the settings allow, and one that they do not",
-        "<script>settle({no: fetch('http://127.0.0.1:@PORT@/', {mode: 'no-cors'}), "
-        "yes: within(0.5, fetch('http://127.0.0.3:@PORT@/', {mode: 'no-cors'})).catch(() => 'heard')})</script>",
-        tells="yes",
+        "asks a loopback address that the settings allow, by WebRTC's UDP too, and one that they do not",
+        tells="http udp",
         refused=1,
-        web={"allowed_networks": ("127.8.8.8/32", "127.0.0.3/32")},
+        web={"allowed_networks": ("127.8.8.8/32", "127.0.0.3/32"), "webrtc_udp": True},
     ),
     Hostile("tags", "names loopback in every tag that loads something", tells="nothing", refused=5),
     Hostile(

@@ -23,7 +23,7 @@ const within = (seconds, promise) => Promise.race([promise, new Promise((_, no) 
 const told = what => fetch("@SITE@/told", {method: "POST", mode: "no-cors", body: what});
 const settle = async attempts => {
   const names = Object.keys(attempts);
-  const ends = await Promise.allSettled(names.map(name => within(4, attempts[name])));
+  const ends = await Promise.allSettled(names.map(name => within(8, attempts[name])));
   const worked = names.filter((_, n) => ends[n].status === "fulfilled").join(" ") || "nothing";
   show(worked === "nothing" ? "#080" : "#c00");
   await told(worked);
