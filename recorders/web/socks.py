@@ -38,7 +38,7 @@ class Side(asyncio.Protocol):
         # Ray's loop is uvloop, whose transports are none of asyncio's classes.
         self._transport = cast(asyncio.Transport, transport)
         if not self._accept(self, True):
-            transport.abort()
+            self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
         """Pass on."""
