@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -39,6 +40,9 @@ class _Session:
         self.error: RecorderError | None = None
         self.closed: list[bool] = []
         self.lost: tuple[asyncio.Future[None], ...] = ()
+        self.contract = SimpleNamespace(
+            ended=asyncio.get_running_loop().create_future(), has_ended=False, began=lambda: None
+        )
         self._comes = comes
 
     async def start(self, prepared: Any = None) -> Beginning:
