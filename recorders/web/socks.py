@@ -35,7 +35,8 @@ class Side(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """See asyncio, as below."""
-        self._transport = cast("asyncio.Transport", transport)  # which uvloop's, in a Ray actor, is only in effect
+        # Ray's loop is uvloop, whose transports are none of asyncio's classes.
+        self._transport = cast(asyncio.Transport, transport)
         if not self._accept(self, True):
             self._transport.abort()
 

@@ -7,27 +7,35 @@ import contextlib
 import socket
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from importlib import import_module
 from ipaddress import ip_address, ip_network
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from recorders.errors import RecorderError, Refused, Unreachable
 from recorders.web import lookup, proxy, socks
 from recorders.web.addresses import Address, Rules
 from recorders.web.lookup import Lookup
 from recorders.web.proxy import Proxy, arguments
-from recorders.web.socks import greeting, request
 
 Served = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 HERE = Rules(allowed_networks=(ip_network("127.8.8.8/32"),))
 REFUSED = b"\x05\x04\x00\x01" + bytes(6)
 
 
+NEW_LOOP: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {}
+
+
+@pytest.fixture(autouse=True, params=["asyncio", "uvloop"])
+def loops(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In an actor, recorders run on Ray's event loop, which is uvloop's; by themselves on Python's own."""
+    monkeypatch.setitem(NEW_LOOP, "of this test", import_module(request.param).new_event_loop)
+
+
 def run(test: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(asyncio.wait_for(test, 20))
+    with asyncio.Runner(loop_factory=NEW_LOOP["of this test"]) as runner:
+        runner.run(asyncio.wait_for(test, 20))
 
 
 @contextlib.asynccontextmanager
@@ -329,26 +337,6 @@ def test_lookups_share_an_answer_and_wait_their_turn(monkeypatch: pytest.MonkeyP
     run(test())
     assert heard == 20
     assert most <= 8
-
-
-@given(st.integers(0, 65535), st.text("abc.-0", min_size=1, max_size=255), st.integers(0, 300))
-def test_a_request_is_read_whole_or_not_at_all(port: int, host: str, cut: int) -> None:
-    whole = bytearray(asked(host, port))
-    assert request(whole) == (host, port)
-    assert cut >= len(whole) or request(whole[:cut]) is None
-
-
-@given(st.binary(max_size=40))
-def test_no_bytes_do_more_than_fail(data: bytes) -> None:
-    for read in (greeting, request):
-        with contextlib.suppress(ValueError):
-            read(bytearray(data))
-
-
-def test_addresses_in_a_request() -> None:
-    assert request(bytearray(b"\x05\x01\x00\x01\x7f\x00\x00\x01\x00\x50")) == ("127.0.0.1", 80)
-    assert request(bytearray(b"\x05\x01\x00\x04" + bytes(15) + b"\x01\x01\xbb")) == ("::1", 443)
-    assert request(bytearray(asked("[::1]", 80))) == ("::1", 80)
 
 
 def test_the_browser_s_arguments() -> None:
