@@ -287,7 +287,7 @@ def test_a_browser_that_is_not_replaced_leaves_what_was_recorded_and_the_next_at
     tmp_path: Path, pages: str
 ) -> None:
     async def run() -> None:
-        config = CONFIG.model_copy(update={"web": WebConfig(replace_in_a_row=0)})
+        config = CONFIG.model_copy(update={"web": WEB.model_copy(update={"replace_in_a_row": 0})})
         recorder = WebRecorder(spec(tmp_path, f"{pages}/static"), config)
         task = asyncio.create_task(recorder.run())
         await until(lambda: task.done() or recorder.progress().parts >= 1)

@@ -28,7 +28,9 @@ from tests.oracle.analyse import analyse
 from tests.oracle.hls import probe_quiet, validate
 from tests.oracle.page import serve_page
 
-CONFIG = RecorderConfig(log=LogConfig(part_seconds=1.0), web=WebConfig(replace_in_a_row=20))
+CONFIG = RecorderConfig(
+    log=LogConfig(part_seconds=1.0), web=WebConfig(replace_in_a_row=20, allowed_networks=("127.0.0.0/8",))
+)
 _GAP_S = 4.0
 # A browser that takes no longer than this to start is on a machine that is not too busy for the limit.
 _STARTED_S = 1.5
