@@ -26,6 +26,8 @@ _X264: dict[PageQuality, tuple[X264Preset, str]] = {
     "balanced": ("superfast", "subme=0:weightp=0:partitions=i8x8"),
     "best": ("veryfast", ""),
 }
+# The first group that stands still has not yet the encoder's full quality.
+_REFINED = 2
 _FORMATS = ("yuv420p", "nv12")
 
 
@@ -52,6 +54,7 @@ class Raw:
         self._group: list[tuple[bytes, bool]] = []  # what was encoded for the present group
         self._begun = 0  # its first number
         self._still = False  # one picture all through the group so far
+        self._still_groups = 0  # those before it of which that is true, in a row
         self._replaying = False
         self.ring = ring
         self.track = self._encoder.track
@@ -94,7 +97,9 @@ class Raw:
         ends = self._replaying and moved
         begins = key or ends or not self._group or n - self._begun == self._key_every
         if begins:
-            self._replaying = self._still and not moved and not key and len(self._group) == self._key_every
+            whole = self._still and len(self._group) == self._key_every
+            self._still_groups = self._still_groups + 1 if whole else 0
+            self._replaying = self._still_groups >= _REFINED and not moved and not key
             self._begun = n
             if not self._replaying:
                 self._group = []

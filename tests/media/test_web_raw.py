@@ -90,7 +90,7 @@ def test_a_page_that_stands_still_is_encoded_once_and_goes_on_from_a_key(browser
     assert [n for _, n, _ in out] == list(range(25))
     assert levels(raw, out) == pytest.approx([40, 40, *[90] * 20, *[200] * 3], abs=3)
     data = [data for data, _, _ in out]
-    assert data[10:15] == data[5:10] == data[15:20], "the group is sent again"
+    assert data[5:10] != data[10:15] == data[15:20], "the second one is sent again"
     assert [n for _, n, key in out if key] == [0, 5, 10, 15, 20, 22]
 
 
