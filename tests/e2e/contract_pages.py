@@ -15,7 +15,7 @@ _SIGNALS = """<iframe srcdoc="<script>console.log('START_RECORDING'); console.lo
   try {{ parent.frames; window.egress.stop() }} catch {{}}</script>" sandbox="allow-scripts"></iframe><script>
 document.querySelector("iframe").style.display = "none";
 setTimeout(() => {{ document.body.style.background = "#080"; {start}; }}, 1200);
-setTimeout(() => {{ {stop} }}, 2700);
+egress.addEventListener("recording", () => setTimeout(() => {{ {stop} }}, 1000));
 </script>"""
 _TROUBLE = """<p style="font:40px sans-serif;color:#fff">In trouble<img src="/nothing.png?token=s3cret">
 <script>
