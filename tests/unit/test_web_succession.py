@@ -39,6 +39,7 @@ class _Session:
         self.doubt: Doubt | None = None
         self.error: RecorderError | None = None
         self.closed: list[bool] = []
+        self.requests_refused = 0
         self.lost: tuple[asyncio.Future[None], ...] = ()
         self.contract = SimpleNamespace(
             ended=asyncio.get_running_loop().create_future(), has_ended=False, began=lambda: None
