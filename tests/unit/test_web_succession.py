@@ -38,6 +38,7 @@ class _Session:
         self.doubt: Doubt | None = None
         self.error: RecorderError | None = None
         self.closed: list[bool] = []
+        self.requests_refused = 0
         self.lost: tuple[asyncio.Future[None], ...] = ()
         self.contract = _Contract()
         self.requests_refused = 0
