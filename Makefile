@@ -17,7 +17,7 @@ run: setup
 test:
 	@scripts/system_packages.sh test
 	@scripts/venv.sh
-	@$(PY) -m pytest -n 2 --dist loadgroup $(ARGS)
+	@scripts/tests.sh $(ARGS)
 
 lint:
 	@scripts/venv.sh

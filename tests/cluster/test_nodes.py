@@ -20,6 +20,8 @@ from tests.oracle.hls import probe_quiet, validate
 from tests.oracle.page import serve_page
 from tests.s3 import BUCKET, S3, s3_server
 
+pytestmark = pytest.mark.alone
+
 # A part that had not been closed, what was on its way into the store, and what was on its way to the encoder.
 _LOST_S = 2 + 1.5
 _AGAIN_S = 10.0

@@ -26,6 +26,8 @@ from tests.e2e.hostile.world import ALLOWED, HOST, World, world
 from tests.oracle.analyse import analyse
 from tests.oracle.page import serve_page
 
+pytestmark = pytest.mark.alone
+
 _AT_ONCE = 3
 _VIDEO = VideoSpec(320, 180, 30, 400)
 _TELLS_S = 25.0

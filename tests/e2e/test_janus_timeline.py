@@ -5,9 +5,13 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import pytest
+
 from recorders.log.finish import finish
 from tests.e2e.janus_server import running_janus
 from tests.e2e.janus_timeline import check, hold, recorder
+
+pytestmark = pytest.mark.alone
 
 
 def test_the_recording_is_as_the_meeting_was(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from recorders.log.finish import finish
 from tests.e2e.acceptance import check_file, until
@@ -19,6 +20,8 @@ from tests.oracle.participants import Participant, everyone
 from tests.oracle.picture import Pictures
 from tests.oracle.reader import Picture, Sound, read
 from tests.oracle.sound import Track
+
+pytestmark = pytest.mark.alone
 
 SECONDS = 10
 _H264, _OPUS = 106, 111  # FFmpeg's payload types

@@ -28,6 +28,8 @@ from tests.oracle.analyse import analyse
 from tests.oracle.hls import probe_quiet, validate
 from tests.oracle.page import serve_page
 
+pytestmark = pytest.mark.alone
+
 CONFIG = RecorderConfig(
     log=LogConfig(part_seconds=1.0), web=WEB.model_copy(update={"replace_in_a_row": 20, "launch_timeout_s": 60})
 )
