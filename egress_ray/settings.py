@@ -181,8 +181,7 @@ class WarmSettings(_Section):
         ge=0,
         le=32,
         description="So many on each node, each for one recording and then replaced. Each holds the memory of a web "
-        "recording, until another recording needs it. Pages with webGL, a scale or more than 30 pictures a second do "
-        "not use them.",
+        "recording, until another recording needs it. Pages with webGL or a scale do not use them.",
     )
 
 

@@ -30,8 +30,6 @@ _ON_PATH = ("chromium", "chromium-browser", "google-chrome-stable", "google-chro
 _CLOSE_TIMEOUT_S = 3.0
 # When a browser dies, playwright tells of the end of its pages before it tells of its own.
 _PAGES_FIRST_S = 0.3
-# Up to this many pictures a second, the energy saver's 30 are all that is needed.
-_SAVED_RATE = 30
 
 # Chromium's own interface is never seen: the parts that are pages of their own cost a process each and a second
 # of CPU at the start. Sound is mixed in the browser's own process: a process for it takes 21 MB. The others are
@@ -115,12 +113,11 @@ class Needs(NamedTuple):
 
     web_gl: bool
     scale: float
-    saving: bool  # painting no more often than 30 times a second
 
 
-def needs(page: PageSpec, video: VideoSpec) -> Needs:
+def needs(page: PageSpec) -> Needs:
     """What a browser for this recording has to be launched for."""
-    return Needs(page.web_gl, page.scale, video.frame_rate <= _SAVED_RATE)
+    return Needs(page.web_gl, page.scale)
 
 
 class Browser:
@@ -129,7 +126,7 @@ class Browser:
     def __init__(self, config: WebConfig, video: VideoSpec, page: PageSpec) -> None:
         self._config = config
         self._video = video
-        self._needs = needs(page, video)
+        self._needs = needs(page)
         self._playwright: Playwright | None = None
         self._cage: Cage | None = None
         self._profile: Profile | None = None
@@ -151,7 +148,7 @@ class Browser:
         path = find_chromium(self._config, self._playwright.chromium.executable_path, cage.uid is not None)
         width, height = self._layout(self._video)
         ways_out = await ways
-        self._profile = profile = Profile(energy_saver=self._needs.saving, uid=cage.uid)
+        self._profile = profile = Profile(cage.uid)
         try:
             self._context = await self._playwright.chromium.launch_persistent_context(
                 profile.folder,

@@ -14,8 +14,6 @@ from recorders.web.refusals import LOCAL_STATE, PREFERENCES
 
 _PREFIX = "egress-ray-browser-"
 _LOCK = "in-use"
-# Chromium's energy saver, always on: pages are painted, and their animation frames run, at 30 Hz, not 60.
-_ENERGY_SAVER = {"performance_tuning": {"battery_saver_mode": {"state": 3}}}
 
 
 class Profile:
@@ -25,7 +23,7 @@ class Profile:
     it is another user, it may pass through there, no more.
     """
 
-    def __init__(self, energy_saver: bool, uid: int | None = None) -> None:
+    def __init__(self, uid: int | None = None) -> None:
         _sweep()
         self._outer = Path(tempfile.mkdtemp(prefix=_PREFIX))
         self._lock = os.open(self._outer / _LOCK, os.O_CREAT | os.O_RDWR, 0o600)
@@ -35,7 +33,7 @@ class Profile:
         self.pid_file = self._outer / "pid"
         for folder in (self.home, self.folder):
             folder.mkdir(mode=0o700)
-        _write(self.folder / "Local State", LOCAL_STATE | (_ENERGY_SAVER if energy_saver else {}))
+        _write(self.folder / "Local State", LOCAL_STATE)
         _write(self.folder / "Default" / "Preferences", PREFERENCES)
         if uid is not None:
             self._outer.chmod(0o711)

@@ -18,9 +18,7 @@ _LOADED = ("recorders.log.salvage", "recorders.web.output", "recorders.web.recor
 def fits(spec: RecordingSpec) -> bool:
     """Whether `spec` can be recorded at a station that was opened for nothing in particular. The size of its pictures
     does not matter: that is set at use."""
-    if not isinstance(spec.subject, PageSpec):
-        return False
-    return needs(spec.subject, spec.video or VideoSpec()) == needs(_NOTHING, VideoSpec())
+    return isinstance(spec.subject, PageSpec) and needs(spec.subject) == needs(_NOTHING)
 
 
 async def open_station(config: WebConfig) -> Station:

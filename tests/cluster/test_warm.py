@@ -62,8 +62,8 @@ def test_a_browser_that_is_ready_is_used_once_and_replaced(warm: Service) -> Non
         third = one_idle(warm, second)
         gone([second], 10)
 
-        fast = app.record(page(url, video={**small, "frameRate": 60}))
-        assert warm.recorder(fast) != third, "what it does not suit has a browser of its own"
-        app.stop(fast)
-        app.wait(fast, "STOPPED")
+        large = app.record(page(url, video=small, scale=2))
+        assert warm.recorder(large) != third, "what it does not suit has a browser of its own"
+        app.stop(large)
+        app.wait(large, "STOPPED")
     assert one_idle(warm) == third

@@ -12,9 +12,7 @@ import pytest
 
 from recorders.web.profile import Profile
 
-_OWNER = (
-    "import sys; from recorders.web.profile import Profile; print(Profile(False).folder, flush=True); sys.stdin.read()"
-)
+_OWNER = "import sys; from recorders.web.profile import Profile; print(Profile().folder, flush=True); sys.stdin.read()"
 
 
 @pytest.fixture(autouse=True)
@@ -23,13 +21,11 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_profile_is_deleted() -> None:
-    saving, plain = Profile(energy_saver=True), Profile(energy_saver=False)
-    assert "battery_saver_mode" in (saving.folder / "Local State").read_text()
-    assert "battery_saver_mode" not in (plain.folder / "Local State").read_text()
-    saving.delete()
-    assert not saving.folder.exists()
-    assert plain.folder.exists()
-    plain.delete()
+    one, other = Profile(), Profile()
+    one.delete()
+    assert not one.folder.exists()
+    assert other.folder.exists()
+    other.delete()
 
 
 def test_what_a_killed_recorder_leaves_is_deleted_by_the_next(tmp_path: Path) -> None:
@@ -40,11 +36,11 @@ def test_what_a_killed_recorder_leaves_is_deleted_by_the_next(tmp_path: Path) ->
             assert owner.stdout is not None
             folder = Path(owner.stdout.readline().strip())
             (folder / "Default" / "Cache").mkdir()
-            Profile(energy_saver=False).delete()
+            Profile().delete()
             assert folder.is_dir(), "its owner lives"
         finally:
             owner.kill()
             owner.wait(10)
     assert folder.is_dir()
-    Profile(energy_saver=False).delete()
+    Profile().delete()
     assert not folder.exists()

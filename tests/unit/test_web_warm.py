@@ -16,7 +16,7 @@ _URL = "https://example.org/"
         (PageSpec(_URL), VideoSpec(), True),
         (PageSpec(_URL), VideoSpec(640, 360, 24, 300), True),
         (PageSpec(_URL), None, True),
-        (PageSpec(_URL), VideoSpec(frame_rate=60), False),
+        (PageSpec(_URL), VideoSpec(frame_rate=60), True),
         (PageSpec(_URL, web_gl=True), VideoSpec(), False),
         (PageSpec(_URL, scale=2.0), VideoSpec(), False),
     ],
