@@ -32,7 +32,7 @@ else document.body.style.background = "#c00";
 _CALM = """<script>
 const box = (left, colour) => document.body.insertAdjacentHTML(
   "beforeend", `<div style="position:absolute;top:0;left:${left};width:50%;height:100%;background:${colour}"></div>`);
-setTimeout(box, 3600, "0", "#c00"); setTimeout(box, 3900, "50%", "#00c");
+setTimeout(box, 4600, "0", "#c00"); setTimeout(box, 4900, "50%", "#00c");
 </script>"""
 # Takes memory without end, half a second after it is there.
 _HOG = """<script>
