@@ -32,10 +32,8 @@ _CLOSE_TIMEOUT_S = 3.0
 _PAGES_FIRST_S = 0.3
 
 # Chromium's own interface is never seen: the parts that are pages of their own cost a process each and a second
-# of CPU at the start. Sound is mixed in the browser's own process: a process for it takes 21 MB. The others are
-# playwright's, for the last list of features given is the one that counts.
+# of CPU at the start. The others are playwright's, for the last list of features given is the one that counts.
 _DISABLED_FEATURES = (
-    "AudioServiceOutOfProcess",
     "InitialWebUI",
     "PreloadTopChromeWebUI",
     "SpareRendererForSitePerProcess",
