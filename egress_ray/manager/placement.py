@@ -61,7 +61,7 @@ def missing(needed: Cost, total: Mapping[str, float], free: Mapping[str, float],
             short.append(f"the whole cluster has {total.get(name, 0) / unit:.2f} {_unit(name)}")
         elif free.get(name, 0) < amount:
             short.append(f"{free.get(name, 0) / unit:.2f} {_unit(name)} were free")
-    fact = "; ".join(short) or "the free resources were not on one node"
+    fact = "; ".join(short) or "the free resources were not on one node, or its process was slow to start"
     return f"No node had {needed} free within {waited_s:.0f} s: {fact}."
 
 

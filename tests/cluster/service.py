@@ -21,7 +21,7 @@ import psutil
 ROOT = Path(__file__).parents[2]
 TERMINAL = ("STOPPED", "FAILED", "TIMEOUT")
 TOKEN = "a-token-to-look-for-0123456789"
-ENQUEUED_S, STOP_S, IN_A_ROW, PAGES = 8.0, 4.0, 3, 2
+ENQUEUED_S, STOP_S, IN_A_ROW, PAGES = 12.0, 4.0, 3, 2
 # The app that has an Agora certificate in the settings, after the test that it is for.
 CERTIFIED = "test_two_publishers_push_into_the_recording_by_whip"
 _READY_S = 60.0

@@ -18,7 +18,7 @@ from tests.oracle.hls import probe_quiet, validate
 from tests.oracle.page import serve_page
 
 
-@pytest.mark.parametrize("kind", ["native", "web"])
+@pytest.mark.parametrize("kind", ["native", pytest.param("web", marks=pytest.mark.alone)])
 def test_a_killed_recorder_is_replaced_and_its_recording_goes_on(app: App, kind: str) -> None:
     with serve_page() as url:
         payload = page(url, format="mp4") if kind == "web" else native(format="mp4", users=["ada"])

@@ -12,6 +12,7 @@ from egress_ray.manager.placement import MIB, Cost, cost, missing
 from egress_ray.settings import load
 
 SETTINGS = load({"cost": {"native_memory_mb": 300, "web_memory_mb": 700}}).cost
+SLOW = "the free resources were not on one node, or its process was slow to start"
 
 
 def payload(layout: str = "flat", width: int = 1280, height: int = 720, rate: int = 30, users: int = 0) -> Any:
@@ -66,7 +67,7 @@ def test_more_never_costs_less(layout: str, width: int, rate: int, users: int) -
             {"CPU": 0.6, "memory": 100 * MIB},
             "0.60 CPU were free; 100.00 MiB of memory were free",
         ),
-        ({"CPU": 2, "memory": 9e9}, {"CPU": 2, "memory": 9e9}, "the free resources were not on one node"),
+        ({"CPU": 2, "memory": 9e9}, {"CPU": 2, "memory": 9e9}, SLOW),
     ],
 )
 def test_what_was_missing_is_told(total: dict[str, float], free: dict[str, float], fact: str) -> None:

@@ -175,6 +175,7 @@ def _slices(data: bytes) -> bytes:
     return data.replace(b"\0\0\0\1", b"").replace(b"\0\0\1", b"")
 
 
+@pytest.mark.alone
 def test_what_is_lost_is_sent_again() -> None:
     """5 % of the packets never arrive at their first sending."""
     video, chance = Encoded("libx264", 30), random.Random(3)
