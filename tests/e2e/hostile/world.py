@@ -127,6 +127,7 @@ def _listen(world: World, address: str, kind: socket.SocketKind, stack: contextl
     listener = stack.enter_context(socket.socket(family, kind))
     listener.bind((address, world.port))
     what = f"{'TCP' if kind == socket.SOCK_STREAM else 'UDP'} {address}"
+    over = threading.Event()
 
     def tcp() -> None:
         listener.listen()
@@ -142,19 +143,22 @@ def _listen(world: World, address: str, kind: socket.SocketKind, stack: contextl
 
     def udp() -> None:
         while True:
-            try:
-                world.heard.append(f"{what} {listener.recv(200)!r}")
-            except OSError:
+            said = listener.recv(200)
+            if over.is_set():
                 return
+            world.heard.append(f"{what} {said!r}")
 
     thread = threading.Thread(target=tcp if kind == socket.SOCK_STREAM else udp, name=what, daemon=True)
     thread.start()
     stack.callback(thread.join, 5)
     stack.callback(_wake, listener)
+    stack.callback(over.set)
     world.listening.append(what)
 
 
 def _wake(listener: socket.socket) -> None:
+    if listener.type == socket.SOCK_DGRAM:  # can be shut down only while it has a peer
+        listener.connect(listener.getsockname())
     with contextlib.suppress(OSError):
         listener.shutdown(socket.SHUT_RDWR)
 
