@@ -53,9 +53,10 @@ class Way:
             self._start_display()
             self._start_sound()
             self._start_browser()
+            self._wait_for_the_page()
             recorder = self._start_recorder()
             asked.wait()
-            self._grab()
+            self._screen("-update", "1", str(self._folder / "last.png"))
             recorder.send_signal(signal.SIGINT)
             recorder.wait(_LIMIT_S)
         finally:
@@ -115,25 +116,19 @@ class Way:
             ]
         )
 
-    def _grab(self) -> None:
-        command = [
-            "ffmpeg",
-            "-v",
-            "warning",
-            "-nostdin",
-            "-f",
-            "x11grab",
-            "-video_size",
-            "1280x720",
-            "-draw_mouse",
-            "0",
-        ]
-        subprocess.run(
-            [*command, "-i", self._env["DISPLAY"], "-frames:v", "1", "-update", "1", str(self._folder / "last.png")],
-            env=self._env,
-            timeout=_LIMIT_S,
-            check=True,
-        )
+    def _wait_for_the_page(self) -> None:
+        """As ours begins with the page: bits saved on a blank screen would be spent on what is measured."""
+        limit = time.monotonic() + _LIMIT_S
+        while not len(set(self._screen("-f", "rawvideo", "-pix_fmt", "gray", "-"))) > 1:
+            if time.monotonic() > limit:
+                raise TimeoutError("The page is not seen.")
+            time.sleep(0.1)
+
+    def _screen(self, *output: str) -> bytes:
+        """What is on it now, as FFmpeg writes it out."""
+        command = ["ffmpeg", "-v", "warning", "-nostdin", "-f", "x11grab", "-video_size", "1280x720"]
+        command += ["-draw_mouse", "0", "-i", self._env["DISPLAY"], "-frames:v", "1", *output]
+        return subprocess.run(command, env=self._env, timeout=_LIMIT_S, check=True, stdout=subprocess.PIPE).stdout
 
 
 def main() -> None:

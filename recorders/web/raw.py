@@ -23,7 +23,7 @@ from recorders.web.ring import Planes, Ring
 # Decision 20 has what each costs and gives.
 _X264: dict[PageQuality, tuple[X264Preset, str]] = {
     "economy": ("ultrafast", ""),
-    "balanced": ("superfast", "subme=0:weightp=0:partitions=i8x8"),
+    "balanced": ("superfast", "subme=0:weightp=0:partitions=i8x8:ref=2:aq-mode=2:aq-strength=0.5"),
     "best": ("veryfast", ""),
 }
 # The first group that stands still has not yet the encoder's full quality.
