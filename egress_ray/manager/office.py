@@ -71,7 +71,7 @@ class Office:
                 max_concurrency=100,
                 **(_elsewhere(avoid, needed.cpus) if avoid is not None else {"scheduling_strategy": _near(entry)}),
             )
-            .remote(label(task, attempt), self.settings.namespace)
+            .remote(label(task, attempt), self.settings.namespace, task.payload["layout"] == "freestyle")
         )
 
     async def take_warm(self, entry: Entry, attempt: int, avoid: str | None = None) -> Any | None:

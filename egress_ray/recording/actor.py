@@ -43,10 +43,11 @@ _DRAIN_S = 300.0
 class Recording:
     """One attempt; used once. `label` is what people read in the dashboard: task, kind, channel or host.
 
-    It may be kept idle before, with a browser open (`Idle`).
+    One of a `page` starts what its browser needs before it is told which. It may be kept idle before, with a browser
+    open (`Idle`).
     """
 
-    def __init__(self, label: str, namespace: str) -> None:
+    def __init__(self, label: str, namespace: str, page: bool = False) -> None:
         self._label = label
         self._namespace = namespace
         self._recorder: Recorder | None = None
@@ -59,6 +60,8 @@ class Recording:
         self._closed = asyncio.Event()
         self._outcome: asyncio.Future[Outcome] = asyncio.get_event_loop().create_future()
         self._idle: Idle | None = None
+        if page:
+            asyncio.get_event_loop().call_soon_threadsafe(_begin_driver)
 
     def __repr__(self) -> str:
         return f"Recording({self._label})"
@@ -261,3 +264,9 @@ class Recording:
         backlog = self._uploader.backlog if self._uploader is not None else 0
         progress = await self.progress()
         return Renewal(order.app_id, spec.task_id, spec.attempt, progress, free_mb(order.folder), backlog)
+
+
+def _begin_driver() -> None:
+    from recorders.web import driver
+
+    driver.begin()

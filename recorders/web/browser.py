@@ -137,10 +137,9 @@ class Browser:
 
     async def launch(self, ways: Awaitable[list[str]]) -> None:
         """Start it, with the arguments that tell it its `ways` to the network. Raises `RecorderError`."""
-        from playwright.async_api import Error, async_playwright
+        from playwright.async_api import Error
 
-        driver.prepare()
-        self._playwright = await async_playwright().start()
+        self._playwright = await driver.start()
         self.driver_up.set()
         self._cage = cage = await asyncio.to_thread(Cage, self._config)
         path = find_chromium(self._config, self._playwright.chromium.executable_path, cage.uid is not None)

@@ -2,17 +2,41 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from playwright.async_api import Playwright
 
 _PRELOADED = Path(__file__).with_name("driver.cjs")
 # It lives for a few small messages: without room for garbage and without compiled code it takes a fifth less memory.
 _OPTIONS = f'--max-semi-space-size=1 --jitless --require="{_PRELOADED}"'
 # Where it keeps its own code as it was parsed before: a third less to do at each start.
-_CACHE = Path("~/.cache/egress-ray/driver")
+_CACHE = Path("~/.cache/egress-ray/driver").expanduser()
 
 
-def prepare() -> None:
-    """Put what makes it so into this process' environment, unless somebody has put other things there."""
+_begun: asyncio.Task[Playwright] | None = None
+
+
+def begin() -> None:
+    """Start it ahead, for the first `start` of this process; in the loop of that."""
+    global _begun
+    _begun = asyncio.create_task(_start())
+
+
+async def start() -> Playwright:
+    """One of its own for each caller. Raises playwright's errors."""
+    global _begun
+    begun, _begun = _begun, None
+    return await (begun or _start())
+
+
+async def _start() -> Playwright:
+    from playwright.async_api import async_playwright
+
+    # This process' environment is the driver's, unless somebody has put other things there.
     os.environ.setdefault("NODE_OPTIONS", _OPTIONS)
-    os.environ.setdefault("NODE_COMPILE_CACHE", str(_CACHE.expanduser()))
+    os.environ.setdefault("NODE_COMPILE_CACHE", str(_CACHE))
+    return await async_playwright().start()
