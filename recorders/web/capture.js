@@ -18,8 +18,10 @@ const HOLD_MS = 120;
 const LAST_PAINT_MS = 80;
 const ANY_PAINT_MS = 1000;
 // Chromium stamps a picture 1 ms (a page that paints now and then) to 17 ms (one that paints at 60 Hz) after the
-// time that the page painted it for, and takes every other one of 60; sound is stamped with when it is heard.
+// time that the page painted it for; sound is stamped with when it is heard.
 const PAINT_MS = 15;
+// Of a page's 60 paints a second it takes as many as are asked for: what is new is in the first of them or in one after.
+const PAINTED_EVERY_MS = 1000 / 60;
 // A picture this old at most shows that the page moves.
 const MOVING_MS = 100;
 // Sound whose timestamps jump by more than this is a gap, not jitter of the timestamps.
@@ -607,6 +609,7 @@ async function record(stream, config, options) {
   const slots = config && new Slots(options.frameRate, (...slot) => pictures.put(...slot));
   const sound = new Sound();
   const sight = new Sight();
+  const late = PAINT_MS + Math.max(0, (1000 / options.frameRate - PAINTED_EVERY_MS) / 2);
   let captured = -Infinity; // time of the newest picture
   let enough = Infinity; // the recording begins with the first picture captured at or after this
   const begin = () => {
@@ -614,7 +617,7 @@ async function record(stream, config, options) {
     enough = Infinity;
     const now = performance.now();
     // A page that moves keeps its pace: then its pictures come in the middle of what rounds to their slot.
-    const origin = now - captured < MOVING_MS ? captured - PAINT_MS : now;
+    const origin = now - captured < MOVING_MS ? captured - late : now;
     slots?.begin(origin);
     sound.begin(origin);
     tell("begun", { monotonic: (origin + offset) / 1000 });
@@ -653,7 +656,7 @@ async function record(stream, config, options) {
     const clock = new CaptureClock(offset);
     drain(video, (picture) => {
       captured = clock.map(picture.timestamp);
-      slots.add(picture, captured - PAINT_MS);
+      slots.add(picture, captured - late);
       if (captured >= enough) begin();
     }).catch(fail);
   }
