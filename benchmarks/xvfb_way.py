@@ -119,7 +119,7 @@ class Way:
     def _wait_for_the_page(self) -> None:
         """As ours begins with the page: bits saved on a blank screen would be spent on what is measured."""
         limit = time.monotonic() + _LIMIT_S
-        while not len(set(self._screen("-f", "rawvideo", "-pix_fmt", "gray", "-"))) > 1:
+        while len(set(self._screen("-f", "rawvideo", "-pix_fmt", "gray", "-"))) == 1:
             if time.monotonic() > limit:
                 raise TimeoutError("The page is not seen.")
             time.sleep(0.1)

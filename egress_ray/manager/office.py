@@ -71,13 +71,13 @@ class Office:
                 max_concurrency=100,
                 **(_elsewhere(avoid, needed.cpus) if avoid is not None else {"scheduling_strategy": _near(entry)}),
             )
-            .remote(label(task, attempt), self.settings.namespace, task.payload["layout"] == "freestyle")
+            .remote(label(task, attempt), self.settings.namespace, _of_page(task))
         )
 
     async def take_warm(self, entry: Entry, attempt: int, avoid: str | None = None) -> Any | None:
         """A recording actor that is up already, where `create` would put it; None when there is none that suits."""
         task = entry.task
-        if task.payload["layout"] != "freestyle" or not fits(self.job(entry, attempt).spec):
+        if not _of_page(task) or not fits(self.job(entry, attempt).spec):
             return None
         name = recording_name(task.app_id, task.task_id, attempt)
         return await self.warm.take(name, label(task, attempt), self.cost(task), entry.node_id, avoid)
@@ -192,3 +192,7 @@ def end(actor: Any) -> None:
         ray.kill(actor)
     except (RayError, ValueError):
         return
+
+
+def _of_page(task: Task) -> bool:
+    return bool(task.payload["layout"] == "freestyle")

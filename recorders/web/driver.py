@@ -16,7 +16,6 @@ _OPTIONS = f'--max-semi-space-size=1 --jitless --require="{_PRELOADED}"'
 # Where it keeps its own code as it was parsed before: a third less to do at each start.
 _CACHE = Path("~/.cache/egress-ray/driver").expanduser()
 
-
 _begun: asyncio.Task[Playwright] | None = None
 
 
@@ -36,7 +35,7 @@ async def start() -> Playwright:
 async def _start() -> Playwright:
     from playwright.async_api import async_playwright
 
-    # This process' environment is the driver's, unless somebody has put other things there.
+    # The driver has its environment from this process, in which somebody may have put other things.
     os.environ.setdefault("NODE_OPTIONS", _OPTIONS)
     os.environ.setdefault("NODE_COMPILE_CACHE", str(_CACHE))
     return await async_playwright().start()
