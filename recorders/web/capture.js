@@ -14,12 +14,14 @@ const TICK_MS = 100;
 const STATUS_MS = 1000;
 // A slot that has no picture this long after its time repeats the last one. Capture takes 5 to 30 ms.
 const HOLD_MS = 120;
+// So many pictures in a row may be a slot late; of a screen's 60, as 50 a second are taken, it is three.
+const PUSHED_LIMIT = 4;
 // How long to wait for a captured picture of a page that has loaded: of its last paint, or of any.
 const LAST_PAINT_MS = 80;
 const ANY_PAINT_MS = 1000;
-// Chromium stamps a picture 1 ms (a page that paints now and then) to 17 ms (one that paints at 60 Hz) after the
-// time that the page painted it for; sound is stamped with when it is heard.
-const PAINT_MS = 15;
+// Chromium stamps a picture when it draws it, and sound with when it is heard. What is drawn is seen a sixtieth of a
+// second later; by that time a video chooses its picture, on average this long before its sound.
+const SEEN_AFTER_MS = 12;
 // Of a page's 60 paints a second it takes as many as are asked for: what is new is in the first of them or in one after.
 const PAINTED_EVERY_MS = 1000 / 60;
 // A picture this old at most shows that the page moves.
@@ -110,7 +112,8 @@ class CaptureClock {
 
 /**
  * Puts pictures into slots of equal length: slot n begins at origin + n * period. A picture goes to the nearest
- * slot, or to the next if that one is taken; a slot without a picture repeats the last one.
+ * slot, or to the next if that one is taken. When this goes on, a picture is left out: two at once must not make all
+ * that follow late. A slot without a picture repeats the last one.
  */
 class Slots {
   constructor(frameRate, emit) {
@@ -121,6 +124,7 @@ class Slots {
     this.last = null; // the picture of the slot before it
     this.waiting = null; // a picture that has a slot but could still lose it
     this.slot = 0;
+    this.pushed = 0; // how many in a row, with the one that waits, have the slot after their own
     this.counters = { frames: 0, frames_repeated: 0, frames_dropped: 0, frames_late: 0 };
   }
 
@@ -133,10 +137,12 @@ class Slots {
     if (this.origin === undefined || !this.waiting) {
       this.waiting?.close();
       this.waiting = picture;
+      this.pushed = 0;
       this.slot = this.origin === undefined ? 0 : Math.max(this.next, this.nearest(time));
       return;
     }
     let slot = this.nearest(time);
+    let pushed = 0;
     if (slot < this.next) {
       this.counters.frames_late++;
       slot = this.next;
@@ -144,16 +150,20 @@ class Slots {
     if (slot <= this.slot) {
       const phase = (time - this.origin) / this.period;
       if (this.slot > this.next) this.slot--; // the slot before is free: both are shown
-      else if (phase >= this.slot && slot === this.slot) slot++; // a little late rather than not at all
-      else {
+      else if (phase >= this.slot && slot === this.slot && this.pushed < PUSHED_LIMIT) {
+        pushed = this.pushed + 1; // a little late rather than not at all
+        slot++;
+      } else {
         this.counters.frames_dropped++;
         this.waiting.close();
         this.waiting = picture;
+        this.pushed = 0;
         return;
       }
     }
     this.flush();
     this.waiting = picture;
+    this.pushed = pushed;
     this.slot = Math.max(slot, this.next);
   }
 
@@ -609,15 +619,15 @@ async function record(stream, config, options) {
   const slots = config && new Slots(options.frameRate, (...slot) => pictures.put(...slot));
   const sound = new Sound();
   const sight = new Sight();
-  const late = PAINT_MS + Math.max(0, (1000 / options.frameRate - PAINTED_EVERY_MS) / 2);
-  let captured = -Infinity; // time of the newest picture
+  const seenAfter = SEEN_AFTER_MS - Math.max(0, (1000 / options.frameRate - PAINTED_EVERY_MS) / 2);
+  let captured = -Infinity; // when the newest picture was drawn
   let enough = Infinity; // the recording begins with the first picture captured at or after this
   const begin = () => {
     if (sound.origin !== undefined) return;
     enough = Infinity;
     const now = performance.now();
     // A page that moves keeps its pace: then its pictures come in the middle of what rounds to their slot.
-    const origin = now - captured < MOVING_MS ? captured - late : now;
+    const origin = now - captured < MOVING_MS ? captured + seenAfter : now;
     slots?.begin(origin);
     sound.begin(origin);
     tell("begun", { monotonic: (origin + offset) / 1000 });
@@ -656,7 +666,7 @@ async function record(stream, config, options) {
     const clock = new CaptureClock(offset);
     drain(video, (picture) => {
       captured = clock.map(picture.timestamp);
-      slots.add(picture, captured - late);
+      slots.add(picture, captured + seenAfter);
       if (captured >= enough) begin();
     }).catch(fail);
   }
