@@ -24,6 +24,8 @@ const ANY_PAINT_MS = 1000;
 const SEEN_AFTER_MS = 12;
 // Of a page's 60 paints a second it takes as many as are asked for: what is new is in the first of them or in one after.
 const PAINTED_EVERY_MS = 1000 / 60;
+// Where these do not divide evenly, those after the first one come earlier than it by this part of their period, on average.
+const UNEVEN = 0.27;
 // A picture this old at most shows that the page moves.
 const MOVING_MS = 100;
 // Sound whose timestamps jump by more than this is a gap, not jitter of the timestamps.
@@ -619,7 +621,9 @@ async function record(stream, config, options) {
   const slots = config && new Slots(options.frameRate, (...slot) => pictures.put(...slot));
   const sound = new Sound();
   const sight = new Sight();
-  const seenAfter = SEEN_AFTER_MS - Math.max(0, (1000 / options.frameRate - PAINTED_EVERY_MS) / 2);
+  const period = 1000 / options.frameRate;
+  const seenAfter = SEEN_AFTER_MS - Math.max(0, (period - PAINTED_EVERY_MS) / 2);
+  const even = Number.isInteger(60 / options.frameRate) || options.frameRate > 30;
   let captured = -Infinity; // when the newest picture was drawn
   let enough = Infinity; // the recording begins with the first picture captured at or after this
   const begin = () => {
@@ -627,7 +631,7 @@ async function record(stream, config, options) {
     enough = Infinity;
     const now = performance.now();
     // A page that moves keeps its pace: then its pictures come in the middle of what rounds to their slot.
-    const origin = now - captured < MOVING_MS ? captured + seenAfter : now;
+    const origin = now - captured < MOVING_MS ? captured + seenAfter - (even ? 0 : UNEVEN * period) : now;
     slots?.begin(origin);
     sound.begin(origin);
     tell("begun", { monotonic: (origin + offset) / 1000 });
