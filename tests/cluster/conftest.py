@@ -1,4 +1,4 @@
-"""One service for all tests of this folder: starting it takes longer than most of them."""
+"""Services that tests of this folder share: starting one takes longer than most of them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from tests.cluster.service import (
     CERTIFIED,
     ENQUEUED_S,
     IN_A_ROW,
+    KILL_AT,
     PAGES,
     STOP_S,
     App,
@@ -32,6 +33,19 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         "EGRESS_TOKENS__AGORA_CERTIFICATES": json.dumps({CERTIFIED: CERTIFICATE}),
     }
     with running(command(), tmp_path_factory.mktemp("service"), free_port(), settings) as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def persistent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A service that begins again at once and as often as it must, with its manager's fault points in `kill-at`."""
+    folder = tmp_path_factory.mktemp("persistent")
+    settings = {
+        "EGRESS_ATTEMPTS__IN_A_ROW": "100",
+        "EGRESS_ATTEMPTS__BACKOFF_S": "0",
+        "EGRESS_FAULT_POINTS": str(folder / KILL_AT),
+    }
+    with running(command(), folder, free_port(), settings) as started:
         yield started
 
 

@@ -24,6 +24,8 @@ TOKEN = "a-token-to-look-for-0123456789"
 ENQUEUED_S, STOP_S, IN_A_ROW, PAGES = 12.0, 4.0, 3, 2
 # The app that has an Agora certificate in the settings, after the test that it is for.
 CERTIFIED = "test_two_publishers_push_into_the_recording_by_whip"
+# In a service's folder: at which of its manager's commits that is killed, where the service has it in its settings.
+KILL_AT = "kill-at"
 _READY_S = 60.0
 _END_S = 40.0
 

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import statistics
-from pathlib import Path
 
 import pytest
 
 from tests.chaos.faults import ON_ONE_MACHINE, Target
 from tests.chaos.run import chaos
-from tests.cluster.service import command, free_port, running
+from tests.cluster.service import Service
 
 
 @pytest.mark.timeout(300)
-def test_a_short_storm(tmp_path: Path) -> None:
-    settings = {"EGRESS_ATTEMPTS__IN_A_ROW": "100", "EGRESS_ATTEMPTS__BACKOFF_S": "0"}
-    with running(command(), tmp_path, free_port(), settings) as service:
-        result = chaos(Target(service), ON_ONE_MACHINE, kills=9, natives=3, pages=1, pause_s=1.6, seed=7)
+def test_a_short_storm(persistent: Service) -> None:
+    result = chaos(Target(persistent), ON_ONE_MACHINE, kills=9, natives=3, pages=1, pause_s=1.6, seed=7)
     said = result.table()
     assert (result.ghosts, result.doubles, result.unplayable, result.unexplained) == ([], [], [], []), said
     assert set(result.ends) == {"STOPPED"}, said

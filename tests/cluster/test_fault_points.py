@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -11,27 +10,19 @@ import pytest
 
 from recorders.log.segment_log import read_index
 from tests.chaos.ledger import doubles
-from tests.cluster.service import App, Service, command, free_port, native, running, until
+from tests.cluster.service import KILL_AT, App, Service, native, until
 
 # A start, its attempt and its claim, a loss, an attempt and a claim, a stop and the end, twice each, and a sweep.
 _POINTS = 18
 
 
-@pytest.fixture(scope="module")
-def armed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Service, Path]]:
-    folder = tmp_path_factory.mktemp("faults")
-    settings = {"EGRESS_FAULT_POINTS": str(folder / "kill-at")}
-    with running(command(), folder, free_port(), settings) as service:
-        yield service, folder / "kill-at"
-
-
 @pytest.mark.timeout(400)
-def test_a_manager_killed_at_any_point_loses_nothing(armed: tuple[Service, Path]) -> None:
-    service, kill_at = armed
-    app = service.app("faults")
+def test_a_manager_killed_at_any_point_loses_nothing(persistent: Service) -> None:
+    kill_at = persistent.data.with_name(KILL_AT)
+    app = persistent.app("faults")
     hit = sum(_goes_through(app, kill_at, point) for point in range(1, _POINTS + 1))
     assert hit >= _POINTS - 2
-    listed = service.http.get("/egress/v1/faults/tasks", params={"limit": 100}).json()["tasks"]
+    listed = persistent.http.get("/egress/v1/faults/tasks", params={"limit": 100}).json()["tasks"]
     assert len(listed) == _POINTS, "each start was accepted once"
     assert {task["state"] for task in listed} == {"STOPPED"}
 

@@ -1,0 +1,58 @@
+"""What recordings of pages leave on their node when they have ended: nothing."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.cluster.service import App, Service, gone, page, title, until
+from tests.e2e.web_pages import serve_pages
+
+_RECORDINGS = 10
+_GROWTH = 1.05
+_PROFILE = "--user-data-dir="
+
+
+@pytest.mark.timeout(240)
+def test_ten_pages_one_after_the_other_leave_no_process_no_profile_and_no_memory(app: App) -> None:
+    with serve_pages() as origin:
+        _records(app, f"{origin}/static")
+        before = _memory(app.service)
+        for _ in range(_RECORDINGS - 1):
+            _records(app, f"{origin}/static")
+
+    def grown() -> float:
+        return _memory(app.service) / before
+
+    # Ray starts workers ahead, and ends those that have had nothing to do for a while.
+    until(lambda: grown() <= _GROWTH, 30, lambda: f"the node's processes have grown by {grown():.2f}")
+
+
+def _records(app: App, url: str) -> None:
+    task = app.record(page(url))
+    family = app.service.recorder(task).children(recursive=True)
+    profiles = {folder for process in family for folder in _profiles(process)}
+    assert len(profiles) == 1
+    app.stop(task)
+    app.wait(task, "STOPPED")
+    gone(family, 5)
+    assert not [folder for folder in profiles if folder.exists()]
+
+
+def _profiles(process: psutil.Process) -> Iterator[Path]:
+    for argument in title(process).split(" "):
+        if argument.startswith(_PROFILE):
+            yield Path(argument.removeprefix(_PROFILE))
+
+
+def _memory(service: Service) -> int:
+    """Bytes that the service's processes take, what they share counted once."""
+    total = 0
+    for process in service.descendants():
+        with contextlib.suppress(psutil.Error):
+            total += process.memory_full_info().pss
+    return total
