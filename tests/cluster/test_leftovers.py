@@ -33,7 +33,8 @@ def test_ten_pages_one_after_the_other_leave_no_process_no_profile_and_no_memory
 
 
 def _records(app: App, url: str) -> None:
-    task = app.record(page(url))
+    task = app.start(page(url))
+    until(lambda: app.status(task)["payload"]["files"] != [], 30, lambda: str(app.status(task)))
     family = app.service.recorder(task).children(recursive=True)
     profiles = {folder for process in family for folder in _profiles(process)}
     assert len(profiles) == 1

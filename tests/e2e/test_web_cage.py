@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ctypes
-import gc
 import json
 import os
 import pwd
@@ -163,33 +161,6 @@ def test_a_page_that_takes_too_much_is_ended_and_another_recording_is_not(tmp_pa
             assert calm.progress().media_seconds >= before + 1
 
     asyncio.run(run())
-
-
-@pytest.mark.timeout(180)
-def test_ten_recordings_leave_nothing(tmp_path: Path, pages: str, own_folder: Path) -> None:
-    me = psutil.Process()
-    before = set(me.children(recursive=True))
-    taken = []
-    for n in range(10):
-        assert record(spec(tmp_path / str(n), f"{pages}/static"), 1).parts
-        assert not chromium_of(os.getpid())
-        assert not list(own_folder.iterdir())
-        gc.collect()
-        ctypes.CDLL(None).malloc_trim(0)  # what is free but not given back is not kept
-        taken.append(me.memory_info().rss)
-    left = set(me.children(recursive=True)) - before
-    assert not [child for child in left if child.status() != psutil.STATUS_ZOMBIE]
-    assert taken[-1] <= 1.05 * taken[1], str([size >> 20 for size in taken])
-
-
-@pytest.fixture
-def own_folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Where profiles are, apart from those of others on this machine."""
-    folder = Path(tempfile.mkdtemp(prefix="egress-ray-test-"))
-    folder.chmod(0o711)
-    monkeypatch.setattr(tempfile, "tempdir", str(folder))
-    yield folder
-    shutil.rmtree(folder)
 
 
 _PYTHONPATH = f"{Path.cwd()}:{sysconfig.get_path('purelib')}"
