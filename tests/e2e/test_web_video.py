@@ -32,7 +32,7 @@ def _webm(clip: Path) -> bytes:
                 packet.stream = audio
                 out.mux(packet)
             elif packet.stream is came:
-                for frame in packet.decode():
+                for frame in came.decode(packet):
                     frame.pict_type = av.video.frame.PictureType.NONE
                     out.mux(video.encode(frame))
         out.mux(video.encode(None))
