@@ -72,6 +72,15 @@ class Service:
         (found,) = self.processes(f"ray::record {task}")
         return found
 
+    def redeploy(self) -> None:
+        """Deploy the task manager with other settings, by which no browser is kept ready."""
+        (former,) = self.processes("ray::TaskManager")
+        (gcs,) = [each for each in self.descendants() if each.name() == "gcs_server"]
+        port = next(each.laddr.port for each in gcs.net_connections("tcp") if each.status == "LISTEN")
+        command = [sys.executable, "-m", "tests.cluster.redeploy", f"127.0.0.1:{port}", str(self.data)]
+        subprocess.run(command, cwd=ROOT, check=True, timeout=60)
+        until(lambda: not former.is_running(), 5, lambda: "the former manager is still there")
+
 
 @dataclass(frozen=True)
 class App:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
-from tests.cluster.service import ROOT, App, native, until
+from tests.cluster.service import App, native, until
 
 
 def test_a_manager_of_other_settings_takes_over_in_order(app: App) -> None:
@@ -13,11 +10,7 @@ def test_a_manager_of_other_settings_takes_over_in_order(app: App) -> None:
     task = app.record(native())
     recorder = service.recorder(task)
     (former,) = service.processes("ray::TaskManager")
-    (gcs,) = [each for each in service.descendants() if each.name() == "gcs_server"]
-    port = next(each.laddr.port for each in gcs.net_connections("tcp") if each.status == "LISTEN")
-    command = [sys.executable, "-m", "tests.cluster.redeploy", f"127.0.0.1:{port}", str(service.data)]
-    subprocess.run(command, cwd=ROOT, check=True, timeout=60)
-    until(lambda: not former.is_running(), 5, lambda: "the former manager is still there")
+    service.redeploy()
 
     assert app.status(task)["state"] == "PROCESSING"
     parts = len(list(app.folder(task).glob("*.m4s")))

@@ -67,3 +67,7 @@ def test_a_browser_that_is_ready_is_used_once_and_replaced(warm: Service) -> Non
         app.stop(large)
         app.wait(large, "STOPPED")
     assert one_idle(warm) == third
+
+    warm.redeploy()
+    gone([third], 10)
+    assert idle(warm) == [], "a manager that is to keep none ready ends what the former one kept"
