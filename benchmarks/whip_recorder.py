@@ -10,6 +10,8 @@ import signal
 import sys
 from typing import cast
 
+import uvloop
+
 from recorders.config import RecorderConfig
 from recorders.native.recorder import NativeRecorder
 from recorders.sources.whip import WhipSource
@@ -36,4 +38,4 @@ async def record(folder: str, mode: Mode, users: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(record(sys.argv[1], cast(Mode, sys.argv[2]), int(sys.argv[3])))
+    uvloop.run(record(sys.argv[1], cast(Mode, sys.argv[2]), int(sys.argv[3])))

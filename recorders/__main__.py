@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import uvloop
 from pydantic import TypeAdapter, ValidationError
 
 from recorders.config import RecorderConfig
@@ -64,7 +65,7 @@ def main() -> int:
     failed = False
     try:
         recorder = build(spec, config)
-        print(asyncio.run(record(recorder, arguments.seconds)))
+        print(uvloop.run(record(recorder, arguments.seconds)))  # the loop of Ray's actors
         print(json.dumps(recorder.progress().counters))
     except RecorderError as error:
         print(error, file=sys.stderr)
