@@ -1,12 +1,12 @@
 #!/bin/sh
-# All tests, or those that pytest's arguments name: two at a time, then, one by one, those that hold pictures and sound
+# All tests, or those that pytest's arguments name: three at a time, then, one by one, those that hold pictures and sound
 # against the clock ("alone"). Fails if either fails, or if there are none.
 set -u
 run() {
     .venv/bin/python -m pytest "$@"
 }
 
-run -n 2 --dist loadgroup -m "not alone" "$@"
+run -n 3 --dist loadgroup -m "not alone" "$@"
 together=$?
 run -m alone "$@"
 alone=$?

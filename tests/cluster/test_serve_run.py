@@ -1,27 +1,89 @@
-"""`serve run serve_config.yaml`, with nothing set before, serves the same as `make run`."""
+"""The README's way to a back end: `serve run serve_config.yaml` with its Janus settings, and the documented request."""
 
 from __future__ import annotations
 
+import asyncio
+import json
+import re
 import sys
+from contextlib import AsyncExitStack
 from pathlib import Path
 
+import numpy as np
 import yaml
 
-from tests.cluster.service import ROOT, free_port, native, running
+from tests.cluster.service import ROOT, App, Service, free_port, running, until
 from tests.cluster.test_ports import beyond_loopback
+from tests.e2e.janus_server import Janus, running_janus
+from tests.oracle.analyse import analyse
+from tests.oracle.clips import cached_clips
+
+README = (ROOT / "README.md").read_text()
+DOCUMENTED = json.loads(re.findall(r"Content-Type: application/json' -d '(\{.*?\})'\n", README, re.DOTALL)[0])
+CHANNEL, PIN = DOCUMENTED["payload"]["channel"], DOCUMENTED["payload"]["access_token"]
 
 
-def test_serve_run_alone_serves_the_same(tmp_path: Path) -> None:
+def test_serve_run_records_a_room_of_a_real_janus_as_documented(tmp_path: Path) -> None:
+    assert (CHANNEL, PIN) == ("egress_test", "007eJxt9VMp+//+i9SOE")
+    (tmp_path / "janus").mkdir()
+    with running_janus(tmp_path / "janus", string_ids=True) as janus:
+        settings = dict(
+            re.findall(r"^export (EGRESS_SOURCES__(?:RULES|JANUS__\w+))='?(.*?)'?$", README, re.MULTILINE)[:2]
+        )
+        assert settings == {
+            "EGRESS_SOURCES__RULES": '[{"source": "janus"}]',
+            "EGRESS_SOURCES__JANUS__URL": "ws://127.0.0.1:8188",
+        }
+        settings["EGRESS_SOURCES__JANUS__URL"] = janus.url
+        settings["EGRESS_SOURCES__JANUS__API_SECRET"] = janus.api_secret
+        port = free_port()
+        with running(_serve_run(tmp_path, port), tmp_path, port, settings) as service:
+            app = service.app("my_app")
+            task = asyncio.run(_record(janus, app))
+            report = analyse(app.folder(task) / "file_output.m3u8", frame_rate=30, users=("user1", "user2"))
+            log = service.log.read_text()
+    assert PIN not in log
+    assert janus.api_secret not in log
+    steady = report.seconds[3:-1]
+    assert len(steady) >= 3, str(report)
+    for second in steady:
+        assert set(second.seen) == {"user1", "user2"}, str(report)
+        assert set(second.heard) == {"user1", "user2"}, str(report)
+    for user in ("user1", "user2"):
+        offsets = [abs(offset) for t, offset in report.users[user].offsets if t >= steady[0].t]
+        assert len(offsets) >= 3, str(report)
+        assert np.percentile(offsets, 95) <= 60, str(report)
+
+
+def _serve_run(folder: Path, port: int) -> list[str]:
+    """The command; 8091, which it has in its file, may be somebody's."""
     config = yaml.safe_load((ROOT / "serve_config.yaml").read_text())
     assert (config["http_options"]["host"], config["http_options"]["port"]) == ("127.0.0.1", 8091)
-    port = free_port()
-    config["http_options"]["port"] = port  # 8091 may be somebody's
-    (tmp_path / "serve_config.yaml").write_text(yaml.safe_dump(config))
-    serve = Path(sys.executable).with_name("serve")
-    with running([str(serve), "run", str(tmp_path / "serve_config.yaml")], tmp_path, port, {}) as service:
-        app = service.app("served")
-        task = app.record(native())
-        assert beyond_loopback(service) == []
-        assert [each.name() for each in service.processes("") if each.name() == "haproxy"] == ["haproxy"]
-        app.stop(task)
-        assert app.wait(task, "STOPPED")["payload"]["files"] == ["out.m3u8", "out.json"]
+    config["http_options"]["port"] = port
+    (folder / "serve_config.yaml").write_text(yaml.safe_dump(config))
+    return [str(Path(sys.executable).with_name("serve")), "run", str(folder / "serve_config.yaml")]
+
+
+async def _record(janus: Janus, app: App) -> str:
+    """The documented request, while two participants are in the room; the task, stopped."""
+    await janus.create_room(CHANNEL, PIN)
+    async with AsyncExitStack() as participants:
+        for uid, clip in zip(("user1", "user2"), cached_clips(2, keyframes=5), strict=True):
+            await participants.enter_async_context(janus.publisher(CHANNEL, PIN, uid, uid, clip))
+        return await asyncio.to_thread(_request, app)
+
+
+def _request(app: App) -> str:
+    task: str = app.post("", DOCUMENTED).json()["task_id"]
+    app.wait(task, "PROCESSING")
+    until(lambda: len(list(app.folder(task).glob("*.m4s"))) >= 5, 30, lambda: str(app.status(task)))
+    _is_the_same(app.service)
+    app.stop(task)
+    assert app.wait(task, "STOPPED")["payload"]["files"] == ["file_output.m3u8", "file_output.json"]
+    return task
+
+
+def _is_the_same(service: Service) -> None:
+    """As `make run` has it."""
+    assert beyond_loopback(service) == []
+    assert [each.name() for each in service.processes("") if each.name() == "haproxy"] == ["haproxy"]
