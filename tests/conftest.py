@@ -12,7 +12,7 @@ from hypothesis import settings
 settings.register_profile("steady", deadline=None, derandomize=True)
 settings.load_profile("steady")
 
-_SERVICES = ("service", "persistent")
+_SERVICES = ("service", "persistent", "equipped")
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -50,12 +50,18 @@ class Idle:
         await asyncio.shield(self._opened)
 
     async def still(self, for_s: float) -> bool:
-        """Whether its browser is open still: told after so long, or as soon as it is not."""
+        """Whether its browser is open still: told after so long, or as soon as it is not, or is taken.
+
+        Ray then gives the process its former name back, which must be before the recording gives it its own.
+        """
         self._asked = time.monotonic() + for_s
         if self._opened is None or not self._opened.done() or self._opened.exception() is not None:
             return False
         lost = self._opened.result().lost
-        await asyncio.wait(lost, timeout=for_s, return_when=asyncio.FIRST_COMPLETED)
+        taken = asyncio.ensure_future(self._taken.wait())
+        ends: tuple[asyncio.Future[Any], ...] = (*lost, taken)
+        await asyncio.wait(ends, timeout=for_s, return_when=asyncio.FIRST_COMPLETED)
+        taken.cancel()
         return not any(each.done() for each in lost)
 
     async def take(self, recording: str, cpus: float) -> bool:

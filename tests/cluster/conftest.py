@@ -20,6 +20,7 @@ from tests.cluster.service import (
     free_port,
     running,
 )
+from tests.s3 import BUCKET, S3, s3_server
 from tests.unit.agora_tokens import CERTIFICATE
 
 
@@ -46,6 +47,26 @@ def persistent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         "EGRESS_FAULT_POINTS": str(folder / KILL_AT),
     }
     with running(command(), folder, free_port(), settings) as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
+    with s3_server(tmp_path_factory.mktemp("s3") / "s3.log") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def equipped(s3: S3, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A service with an object store and a browser kept ready."""
+    settings = {
+        **s3.environment,
+        "EGRESS_STORAGE__URL": f"s3://{BUCKET}/kept",
+        "EGRESS_STORAGE__BUCKETS": '["record*"]',
+        "EGRESS_WARM__BROWSERS": "1",
+        "EGRESS_COST__WEB_MEMORY_MB": "300",
+    }
+    with running(command(), tmp_path_factory.mktemp("equipped"), free_port(), settings) as started:
         yield started
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,34 +12,17 @@ import pytest
 from recorders.log.index import parse
 from recorders.web.redact import bare
 from tests.chaos.ledger import doubles
-from tests.cluster.service import App, Service, command, free_port, native, page, running, until
+from tests.cluster.service import App, Service, native, page, until
 from tests.oracle.hls import probe_quiet, validate
 from tests.oracle.page import serve_page
-from tests.s3 import BUCKET, S3, s3_server
+from tests.s3 import BUCKET, S3
 
 _AWAY_S = 12.0
 
 
-@pytest.fixture(scope="module")
-def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
-    with s3_server(tmp_path_factory.mktemp("s3") / "s3.log") as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def stored_service(s3: S3, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    settings = {
-        **s3.environment,
-        "EGRESS_STORAGE__URL": f"s3://{BUCKET}/kept",
-        "EGRESS_STORAGE__BUCKETS": '["record*"]',
-    }
-    with running(command(), tmp_path_factory.mktemp("stored"), free_port(), settings) as service:
-        yield service
-
-
 @pytest.fixture
-def app(stored_service: Service, request: pytest.FixtureRequest) -> App:
-    return stored_service.app(request.node.name.translate({ord("["): "-", ord("]"): None})[:64])
+def app(equipped: Service, request: pytest.FixtureRequest) -> App:
+    return equipped.app(request.node.name.translate({ord("["): "-", ord("]"): None})[:64])
 
 
 @pytest.mark.parametrize("kind", ["native", "web"])
@@ -132,9 +114,9 @@ def test_a_request_names_its_own_bucket_and_path_where_that_is_allowed(app: App,
     ]
 
 
-def test_credentials_are_in_no_log_and_no_store(stored_service: Service, s3: S3) -> None:
+def test_credentials_are_in_no_log_and_no_store(equipped: Service, s3: S3) -> None:
     secret = s3.environment["AWS_SECRET_ACCESS_KEY"].encode()
-    for path in [stored_service.log, *stored_service.data.rglob("*")]:
+    for path in [equipped.log, *equipped.data.rglob("*")]:
         assert not path.is_file() or secret not in path.read_bytes(), path
 
 
