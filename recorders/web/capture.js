@@ -136,15 +136,15 @@ class Slots {
   }
 
   add(picture, time) {
+    const pushed = this.pushed;
+    this.pushed = 0;
     if (this.origin === undefined || !this.waiting) {
       this.waiting?.close();
       this.waiting = picture;
-      this.pushed = 0;
       this.slot = this.origin === undefined ? 0 : Math.max(this.next, this.nearest(time));
       return;
     }
     let slot = this.nearest(time);
-    let pushed = 0;
     if (slot < this.next) {
       this.counters.frames_late++;
       slot = this.next;
@@ -152,20 +152,18 @@ class Slots {
     if (slot <= this.slot) {
       const phase = (time - this.origin) / this.period;
       if (this.slot > this.next) this.slot--; // the slot before is free: both are shown
-      else if (phase >= this.slot && slot === this.slot && this.pushed < PUSHED_LIMIT) {
-        pushed = this.pushed + 1; // a little late rather than not at all
+      else if (phase >= this.slot && slot === this.slot && pushed < PUSHED_LIMIT) {
+        this.pushed = pushed + 1; // a little late rather than not at all
         slot++;
       } else {
         this.counters.frames_dropped++;
         this.waiting.close();
         this.waiting = picture;
-        this.pushed = 0;
         return;
       }
     }
     this.flush();
     this.waiting = picture;
-    this.pushed = pushed;
     this.slot = Math.max(slot, this.next);
   }
 

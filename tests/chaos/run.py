@@ -83,8 +83,8 @@ def chaos(
     app = service.app(f"chaos{seed}")
     hits: list[Hit] = []
     with serve_page() as url:
-        kinds = {_start(app, native(format=chance.choice(["hls", "mp4"]))): "native" for _ in range(natives)}
-        kinds |= {_start(app, page(url)): "web" for _ in range(pages)}
+        kinds = {app.begin(native(format=chance.choice(["hls", "mp4"]))): "native" for _ in range(natives)}
+        kinds |= {app.begin(page(url)): "web" for _ in range(pages)}
         while len(hits) < kills:
             time.sleep(chance.uniform(0.3, 1.7) * pause_s)
             fault = chance.choices(list(faults), list(faults.values()))[0]
@@ -107,13 +107,6 @@ def chaos(
                 result,
             )
     return result
-
-
-def _start(app: App, payload: Mapping[str, Any]) -> str:
-    """Start a recording and wait until it is recorded."""
-    task = app.start(payload)
-    until(lambda: app.status(task)["payload"]["files"] != [], 60, lambda: str(app.status(task)))
-    return task
 
 
 def _insist(call: Callable[[], Any]) -> Any:

@@ -126,6 +126,12 @@ class App:
         until(there, limit_s, lambda: f"task {task} is {now}")
         return now
 
+    def begin(self, payload: Mapping[str, Any]) -> str:
+        """Start a recording and wait until something is recorded."""
+        task = self.start(payload)
+        until(lambda: self.status(task)["payload"]["files"] != [], 60, lambda: str(self.status(task)))
+        return task
+
     def record(self, payload: Mapping[str, Any], parts: int = 1) -> str:
         """Start a recording and wait until that many parts are closed."""
         task = self.start(payload)

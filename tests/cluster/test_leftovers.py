@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
+from recorders.web.hunger import family as processes_of
 from tests.cluster.service import App, Service, gone, page, title, until
 from tests.e2e.web_pages import serve_pages
 
@@ -33,27 +33,23 @@ def test_ten_pages_one_after_the_other_leave_no_process_no_profile_and_no_memory
 
 
 def _records(app: App, url: str) -> None:
-    task = app.start(page(url))
-    until(lambda: app.status(task)["payload"]["files"] != [], 30, lambda: str(app.status(task)))
+    task = app.begin(page(url))
     family = app.service.recorder(task).children(recursive=True)
-    profiles = {folder for process in family for folder in _profiles(process)}
-    assert len(profiles) == 1
+    folders = {folder for process in family for folder in _folders(process)}
+    assert len(folders) == 1
     app.stop(task)
     app.wait(task, "STOPPED")
     gone(family, 5)
-    assert not [folder for folder in profiles if folder.exists()]
+    assert not [folder for folder in folders if folder.exists()]
 
 
-def _profiles(process: psutil.Process) -> Iterator[Path]:
+def _folders(process: psutil.Process) -> Iterator[Path]:
+    """Of a browser, with its home and its profile in it."""
     for argument in title(process).split(" "):
         if argument.startswith(_PROFILE):
-            yield Path(argument.removeprefix(_PROFILE))
+            yield Path(argument.removeprefix(_PROFILE)).parents[1]
 
 
 def _memory(service: Service) -> int:
-    """Bytes that the service's processes take, what they share counted once."""
-    total = 0
-    for process in service.descendants():
-        with contextlib.suppress(psutil.Error):
-            total += process.memory_full_info().pss
-    return total
+    """Bytes that are its processes' own; how much of a program counts as theirs is a matter of who else runs it."""
+    return sum(each.memory for each in processes_of(service.process.pid))

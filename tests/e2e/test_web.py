@@ -136,7 +136,7 @@ def test_sound_and_picture_stay_together_for_a_minute(tmp_path: Path) -> None:
 
 
 @pytest.mark.alone
-@pytest.mark.parametrize("rate", [24, 25])
+@pytest.mark.parametrize("rate", [24, 25, 60])
 def test_frames_are_exact_and_in_sync_at_other_rates(tmp_path: Path, rate: int) -> None:
     given = spec(tmp_path, "", "320x180")
     with serve_page() as url:
@@ -145,7 +145,7 @@ def test_frames_are_exact_and_in_sync_at_other_rates(tmp_path: Path, rate: int) 
     assert report.frame_rate == pytest.approx(rate)
     assert report.frames == report.frames_expected == progress.counters["frames"] >= 4 * rate
     assert len(report.users["user1"].offsets) >= 2
-    assert report.users["user1"].offset_p95 <= 40 + 1000 / rate / 2, str(report)
+    assert report.users["user1"].offset_p95 <= 60, str(report)
 
 
 class _HeldUp(Browser):

@@ -16,10 +16,10 @@ from recorders.web.browser import find_chromium
 
 PERIOD = 1000 / 30
 # Gives pictures to the clock; what each slot shows: the number of a picture.
-_SHOW = """([frameRate, origin, times]) => {
+_SHOW = """([frameRate, times]) => {
     const shown = [];
     const slots = new Slots(frameRate, (picture, n) => (shown[n] = picture.number));
-    slots.begin(origin);
+    slots.begin(0);
     times.forEach((time, number) => slots.add({ number, close() {} }, time));
     slots.flush();
     return [shown, slots.counters];
@@ -38,8 +38,8 @@ def show() -> Iterator[Show]:
         page.route("http://recorder.test/", lambda route: route.fulfill(content_type="text/html", body=body))
         page.goto("http://recorder.test/")
 
-        def ask(times: list[float], frame_rate: float = 30, origin: float = 0) -> Any:
-            return page.evaluate(_SHOW, [frame_rate, origin, times])
+        def ask(times: list[float], frame_rate: float = 30) -> Any:
+            return page.evaluate(_SHOW, [frame_rate, times])
 
         yield ask
         browser.close()
@@ -72,8 +72,7 @@ def test_two_at_once_are_both_shown_where_there_is_a_free_slot(show: Show) -> No
 def test_what_came_besides_does_not_make_what_follows_late(show: Show, more: list[float], phase: float) -> None:
     times = sorted([*steady(40, start=phase * PERIOD), *(PERIOD * time for time in more)])
     shown, counters = show(times)
-    last_ten = [times[number] for number in shown[-9:]]
-    assert last_ten == times[-9:]
+    assert [times[number] for number in shown[-9:]] == times[-9:]
     assert counters["frames_dropped"] == len(more)
 
 

@@ -6,15 +6,14 @@ import base64
 import io
 from collections.abc import Iterator
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 
 import av
 import pytest
 
 from recorders.spec import PageSpec, VideoSpec
 from tests.e2e.test_web import record, spec
+from tests.e2e.web_pages import serve_pages
 from tests.oracle.analyse import analyse
 from tests.oracle.clips import cached_clips
 
@@ -43,25 +42,9 @@ def _webm(clip: Path) -> bytes:
 def url() -> Iterator[str]:
     (clip,) = cached_clips(1, seconds=20, width=320, height=180)
     data = base64.b64encode(_webm(clip)).decode()
-    page = f"<style>*{{margin:0}}</style><video autoplay width=640 src=data:video/webm;base64,{data}>".encode()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.send_header("Content-Type", "text/html")
-            self.end_headers()
-            self.wfile.write(page)
-
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}/"
-    server.shutdown()
-    server.server_close()
-    thread.join(5)
+    page = f"<style>*{{margin:0}}</style><video autoplay width=640 src=data:video/webm;base64,{data}>"
+    with serve_pages({"/video": page}) as origin:
+        yield f"{origin}/video"
 
 
 @pytest.mark.alone

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import MappingProxyType
 
 from tests.e2e.contract_pages import CONTRACT_PAGES
 
@@ -72,7 +73,7 @@ class _Handler(BaseHTTPRequestHandler):
         if self.path == "/never":
             self.server.released.wait(30)
             return
-        page = _PAGES.get(self.path, "").encode()
+        page = self.server.pages.get(self.path, "").encode()
         self.send_response(500 if self.path == "/broken" else 200 if page else 404)
         self.send_header("Content-Type", "text/html; charset=utf-8")
         self.send_header("Content-Length", str(len(page)))
@@ -86,16 +87,18 @@ class _Handler(BaseHTTPRequestHandler):
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     released: threading.Event
+    pages: Mapping[str, str]
 
     def handle_error(self, request: object, client_address: object) -> None:
         """A browser that goes away is no error."""
 
 
 @contextlib.contextmanager
-def serve_pages() -> Iterator[str]:
-    """Serves on a free port of loopback meanwhile; its origin, without a slash at the end."""
+def serve_pages(more: Mapping[str, str] = MappingProxyType({})) -> Iterator[str]:
+    """Serves them, and `more` by path, on a free port of loopback meanwhile; its origin, without a slash at the end."""
     server = _Server(("127.0.0.1", 0), _Handler)
     server.released = threading.Event()
+    server.pages = {**_PAGES, **more}
     thread = threading.Thread(target=server.serve_forever, name="pages", daemon=True)
     thread.start()
     try:
