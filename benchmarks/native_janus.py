@@ -6,20 +6,18 @@ import asyncio
 import contextlib
 import json
 import statistics
-import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.clips import moving
+from benchmarks.janus_room import PIN, ROOM, command
 from benchmarks.table import Table
 from benchmarks.tree import running
-from tests.e2e.janus_server import Janus, running_janus
+from tests.e2e.janus_server import running_janus
 from tests.oracle.clips import cached_clips
 
-_PIN = "benchmark-token"
-_ROOM = 1001
 # Joining, connecting and the first keyframe, at the end of which everybody has been seen for a while.
 _WARM_S = 4.0
 
@@ -30,10 +28,7 @@ class _Case:
 
     name: str
     clips: Sequence[Path]
-    width: int
-    height: int
-    frame_rate: int
-    bitrate: int
+    video: dict[str, int]
     goal: float
 
 
@@ -60,16 +55,14 @@ def _cases(quick: bool) -> list[_Case]:
         _Case(
             f"{users} x 720p30 -> 720p30, 1000 kbit/s",
             moving(users, seconds=30),
-            1280,
-            720,
-            30,
-            1000,
+            {"width": 1280, "height": 720, "frame_rate": 30, "bitrate": 1000},
             goal,
         )
         for users, goal in goals.items()
     ]
     small = cached_clips(2, seconds=10, width=320, height=240, frame_rate=15)
-    return [*large, _Case("2 x 320x240@15 -> 640x480@15, 500 kbit/s", small, 640, 480, 15, 500, 0.10)]
+    video = {"width": 640, "height": 480, "frame_rate": 15, "bitrate": 500}
+    return [*large, _Case("2 x 320x240@15 -> 640x480@15, 500 kbit/s", small, video, 0.10)]
 
 
 async def _record(case: _Case, window: float) -> tuple[float, float]:
@@ -78,41 +71,12 @@ async def _record(case: _Case, window: float) -> tuple[float, float]:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         (folder / "janus").mkdir()
         janus = stack.enter_context(running_janus(folder / "janus"))
-        await janus.create_room(_ROOM, _PIN)
+        await janus.create_room(ROOM, PIN)
         for k, clip in enumerate(case.clips):
-            await stack.enter_async_context(janus.publisher(_ROOM, _PIN, 101 + k, f"user{k + 1}", clip))
-        tree = stack.enter_context(running(_command(case, janus, folder), folder / "log.txt"))
+            await stack.enter_async_context(janus.publisher(ROOM, PIN, 101 + k, f"user{k + 1}", clip))
+        tree = stack.enter_context(running(command(janus, len(case.clips), case.video, folder), folder / "log.txt"))
         await asyncio.sleep(_WARM_S)
         rate = await asyncio.to_thread(tree.cpu_rate, window)
         await asyncio.to_thread(tree.stop)
         counters = next(json.loads(line) for line in tree.output().splitlines() if line.startswith("{"))
         return rate, counters.get("frames_late", 0) / counters["frames"]
-
-
-def _command(case: _Case, janus: Janus, folder: Path) -> list[str]:
-    spec = {
-        "task_id": "bench",
-        "folder": str(folder),
-        "subject": {
-            "app_id": "bench",
-            "channel": str(_ROOM),
-            "worker_uid": 1,
-            "access_token": _PIN,
-            "users": [f"user{k + 1}" for k in range(len(case.clips))],
-        },
-        "video": {
-            "width": case.width,
-            "height": case.height,
-            "frame_rate": case.frame_rate,
-            "bitrate": case.bitrate,
-        },
-        "config": {
-            "sources": {
-                "rules": [{"source": "janus"}],
-                "janus": {"url": janus.url, "api_secret": janus.api_secret},
-            }
-        },
-    }
-    path = folder / "spec.json"
-    path.write_text(json.dumps(spec))
-    return [sys.executable, "-m", "recorders", str(path)]

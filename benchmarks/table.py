@@ -14,7 +14,7 @@ from pathlib import Path
 RESULTS = Path(__file__).with_name("results.md")
 ORDER = ("native", "individual", "web", "web_codecs", "api", "latency", "memory", "drift")
 # Those that take long, and run only when they are asked for.
-LONG = ("page_drift",)
+LONG = ("page_drift", "janus_drift")
 
 
 @dataclass

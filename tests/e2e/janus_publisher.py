@@ -69,14 +69,15 @@ def load(path: Path) -> Clip:
 class ClipTrack(MediaStreamTrack):
     """One kind of a clip in real time, from `begun` (monotonic) on; sends nothing while it is `silent`.
 
-    As a camera does it, what is late is left out, up to a keyframe.
+    As a camera does it, what is late is left out, up to a keyframe. Its clock is too fast by `ppm` parts in a million.
     """
 
-    def __init__(self, kind: str, clip: Clip, begun: float) -> None:
+    def __init__(self, kind: str, clip: Clip, begun: float, ppm: float = 0.0) -> None:
         super().__init__()
         self.kind = kind
         self.silent = False
         self._begun = begun
+        self._speed = 1 + ppm / 1e6
         self._clip = self._next = clip
         self._n = 0
         self._late = False
@@ -93,7 +94,7 @@ class ClipTrack(MediaStreamTrack):
             t, key, data = self._packets(self._clip)[n]
             at = turn * self._clip.seconds + t
             self._n += 1
-            left = self._begun + at - time.monotonic()
+            left = self._begun + at / self._speed - time.monotonic()
             self._late = (self._late and not key) or left < -_LATE_S
             if self._late:
                 continue
@@ -139,16 +140,16 @@ class Layer:
 
 
 class Publisher:
-    """On a handle of its own. Several `clips` are simulcast pictures, smallest first."""
+    """On a handle of its own. Several `clips` are simulcast pictures, smallest first. `ppm`: see `ClipTrack`."""
 
-    def __init__(self, session: Session, handle: int, clips: Sequence[Path]) -> None:
+    def __init__(self, session: Session, handle: int, clips: Sequence[Path], ppm: float = 0.0) -> None:
         self._session, self._handle = session, handle
         self._clip = load(clips[0])
         self._pc = RTCPeerConnection(RTCConfiguration([], bundlePolicy=RTCBundlePolicy.MAX_BUNDLE))
         self._begun = time.monotonic()
         self._layers = [Layer(load(clip), self._begun) for clip in clips[1:]]
-        self.audio = ClipTrack("audio", self._clip, self._begun)
-        self.video = ClipTrack("video", self._clip, self._begun)
+        self.audio = ClipTrack("audio", self._clip, self._begun, ppm)
+        self.video = ClipTrack("video", self._clip, self._begun, ppm)
         self._room: int | str = ""
         self._uid: int | str = ""
         self._screen: RTCRtpTransceiver | None = None

@@ -139,14 +139,21 @@ class Janus:
 
     @asynccontextmanager
     async def publisher(
-        self, room: int | str, pin: str, uid: int | str, name: str, *layers: Path, camera: bool = True
+        self,
+        room: int | str,
+        pin: str,
+        uid: int | str,
+        name: str,
+        *layers: Path,
+        camera: bool = True,
+        ppm: float = 0.0,
     ) -> AsyncIterator[Publisher]:
         """A participant that sends a clip as it is encoded, again and again; its media flows when the context begins.
 
-        Several clips are simulcast layers, smallest first.
+        Several clips are simulcast layers, smallest first. Its clock is too fast by `ppm` parts in a million.
         """
         async with self.handle() as (session, handle):
-            publisher = Publisher(session, handle, layers)
+            publisher = Publisher(session, handle, layers, ppm)
             try:
                 await publisher.join(room, pin, uid, name, camera=camera)
                 yield publisher
