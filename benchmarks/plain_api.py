@@ -17,8 +17,9 @@ from egress_ray.api.managers import Gateway
 from egress_ray.secrets import Vault, open_vault
 from egress_ray.settings import Settings
 from egress_ray.store import rows
+from egress_ray.store.rows import Entry
 from egress_ray.store.store import TaskStore
-from egress_ray.tasks import Manager, NewTask, RequestConflict, Task
+from egress_ray.tasks import Manager, NewTask, Started
 
 
 class PlainManager:
@@ -27,11 +28,11 @@ class PlainManager:
     def __init__(self, store: TaskStore, vault: Vault) -> None:
         self._store, self._vault = store, vault
 
-    async def start(self, new: NewTask) -> Task | RequestConflict:
+    async def start(self, new: NewTask) -> Started:
         """A durable insert."""
         token = self._vault.encrypt(new.access_token or "")
         added = await self._store.run(lambda connection: rows.add(connection, new, token, time.time()))
-        return added if isinstance(added, RequestConflict) else added.task
+        return added.task if isinstance(added, Entry) else added
 
     async def ready(self) -> None:
         """At once."""

@@ -11,7 +11,6 @@ from fastapi import FastAPI
 from ray import serve
 from ray.exceptions import ActorDiedError, RayActorError, RayTaskError
 from ray.serve import Application
-from sqlalchemy import make_url
 
 from egress_ray.api.app import create_app
 from egress_ray.loopback import close_replica_port
@@ -19,8 +18,8 @@ from egress_ray.manager.client import get_manager, present_manager
 from egress_ray.names import ON_HEAD
 from egress_ray.recording.job import Publication
 from egress_ray.secrets import open_vault
-from egress_ray.settings import SECRETS, Settings, load
-from egress_ray.tasks import Manager, NewTask, Page, Refusal, RequestConflict, State, Task
+from egress_ray.settings import SECRETS, Settings, StoreSettings, load
+from egress_ray.tasks import Manager, NewTask, Page, Started, State, Task
 
 _CALLS_AT_ONCE = 1000
 
@@ -32,8 +31,8 @@ class ManagerClient:
         self._handle = handle
         self._settings = settings
 
-    async def start(self, new: NewTask) -> Task | RequestConflict | Refusal:
-        answer: Task | RequestConflict | Refusal = await self._call("start", new)
+    async def start(self, new: NewTask) -> Started:
+        answer: Started = await self._call("start", new)
         return answer
 
     async def stop(self, app_id: str, task_id: str) -> tuple[Task, bool] | None:
@@ -51,9 +50,6 @@ class ManagerClient:
     async def recording_of(self, app_id: str, channel: str) -> str | None:
         answer: str | None = await self._call("recording_of", app_id, channel)
         return answer
-
-    async def version(self) -> str:
-        return str(await self._call("version"))
 
     async def ready(self) -> None:
         await self._call("ready")
@@ -130,7 +126,7 @@ def build(args: dict[str, Any]) -> Application:
     Raises pydantic's ValidationError for a wrong setting.
     """
     settings = load(args)
-    if _holds_secret(args):
+    if StoreSettings(**args.get("store", {})).holds_password or _any_of(SECRETS, args):
         raise ValueError(
             "Secrets must not be in the Serve config, which Ray keeps in clear, but in the environment (EGRESS_...)."
         )
@@ -143,11 +139,6 @@ def build(args: dict[str, Any]) -> Application:
         graceful_shutdown_timeout_s=2,
     )(serve.ingress()(Api))
     return deployment.bind(plain)
-
-
-def _holds_secret(args: dict[str, Any]) -> bool:
-    url = args.get("store", {}).get("url")
-    return bool((url and make_url(url).password) or _any_of(SECRETS, args))
 
 
 def _any_of(secrets: dict[str, Any] | set[str], args: dict[str, Any]) -> bool:

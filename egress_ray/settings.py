@@ -43,6 +43,14 @@ class StoreSettings(_Section):
         "data folder (SQLite). With a password in it, it must come from the environment.",
     )
 
+    @property
+    def holds_password(self) -> bool:
+        """Whether the URL has one, where URLs have it or as a parameter."""
+        if self.url is None:
+            return False
+        parts = make_url(self.url)
+        return parts.password is not None or "password" in parts.query
+
 
 class LeaseSettings(_Section):
     """Who may write to a recording, and for how long."""
@@ -219,6 +227,7 @@ SECRETS: dict[str, Any] = {
         "livekit": {"api_key", "api_secret"},
         "whip": {"turn_credential"},
         "whep": {"turn_credential"},
+        "media": {"urls"},
     },
 }
 
@@ -274,7 +283,7 @@ class Settings(BaseSettings):
     def without_secrets(self) -> dict[str, Any]:
         """As JSON values, to be passed around in the cluster; `load` adds the secrets from the environment."""
         plain = self.model_dump(mode="json", exclude=SECRETS)
-        if self.store.url is not None and make_url(self.store.url).password is not None:
+        if self.store.holds_password:
             del plain["store"]["url"]
         return plain
 

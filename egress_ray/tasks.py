@@ -28,7 +28,8 @@ class NewTask:
     """A start request that has passed validation.
 
     `payload` is the validated payload as JSON values, defaults filled in, *without* `access_token`, which
-    travels beside it. `fingerprint` is a keyed digest of the whole request body: equal for equal requests.
+    travels beside it. `fingerprint` is a keyed digest of the whole request body: equal for equal requests. `alone`: its
+    channel can have one recording at a time.
     """
 
     app_id: str
@@ -38,6 +39,7 @@ class NewTask:
     payload: dict[str, Any]
     fingerprint: str
     access_token: str | None = field(default=None, repr=False)
+    alone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,6 @@ class Task:
     state: State
     action: str
     created_at: datetime
-    updated_at: datetime
     payload: dict[str, Any]
     error: str = ""
     message: str = ""
@@ -68,10 +69,21 @@ class RequestConflict:
 
 
 @dataclass(frozen=True, slots=True)
+class ChannelTaken:
+    """The channel can have one recording at a time, and this task is it."""
+
+    task_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Refusal:
     """Nothing can be accepted now; `why` is one sentence."""
 
     why: str
+
+
+Started = Task | RequestConflict | ChannelTaken | Refusal
+"""What may come of a start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +97,7 @@ class Page:
 class Manager(Protocol):
     """What the REST side may ask of the task manager. Every method is idempotent: a call may be retried."""
 
-    async def start(self, new: NewTask) -> Task | RequestConflict | Refusal:
+    async def start(self, new: NewTask) -> Started:
         """Accept a task durably, or answer with the one that has this request id already, or why none can be had."""
         ...
 
@@ -103,10 +115,6 @@ class Manager(Protocol):
 
     async def recording_of(self, app_id: str, channel: str) -> str | None:
         """The name of the live `Recording` actor whose channel this is, for WHIP publishers; None without."""
-        ...
-
-    async def version(self) -> str:
-        """The code version the manager runs."""
         ...
 
     async def ready(self) -> None:

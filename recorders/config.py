@@ -8,10 +8,19 @@ from __future__ import annotations
 
 from ipaddress import ip_address, ip_network
 from string import Formatter
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 X264Preset = Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium"]
 PageQuality = Literal["economy", "balanced", "best"]
@@ -20,6 +29,12 @@ SourceName = Literal["whip", "whep", "janus", "livekit", "agora", "media", "demo
 
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def _without_credentials(url: str) -> str:
+    if "@" in urlsplit(url).netloc:
+        raise ValueError("must hold no user and password")
+    return url
 
 
 class LogConfig(_Section):
@@ -106,13 +121,15 @@ class WhepConfig(IceConfig):
             raise ValueError("must have {user}, and may have {channel} and {app_id}")
         if urlsplit(url).scheme not in ("http", "https"):
             raise ValueError("must begin with http:// or https://")
-        return url
+        return _without_credentials(url)
 
 
 class JanusConfig(IceConfig):
     """A Janus server's VideoRoom plugin; room = channel, pin (or an allowed token) = access token."""
 
-    url: str = Field("ws://127.0.0.1:8188", description="WebSocket API of the Janus server.")
+    url: Annotated[str, AfterValidator(_without_credentials)] = Field(
+        "ws://127.0.0.1:8188", description="WebSocket API of the Janus server."
+    )
     api_secret: SecretStr | None = Field(None, description="Janus' API secret, when it asks for one.")
     token: SecretStr | None = Field(None, description="A token, when Janus asks for one (token_auth).")
     connect_timeout_s: float = Field(5.0, gt=0, description="Time to connect, join and get the first answer.")
@@ -124,7 +141,9 @@ class JanusConfig(IceConfig):
 class LiveKitConfig(_Section):
     """A LiveKit server; room = channel, identity = workerUid. Needs the extra `livekit`."""
 
-    url: str = Field("ws://127.0.0.1:7880", description="WebSocket URL of the LiveKit server.")
+    url: Annotated[str, AfterValidator(_without_credentials)] = Field(
+        "ws://127.0.0.1:7880", description="WebSocket URL of the LiveKit server."
+    )
     api_key: SecretStr | None = Field(
         None,
         description="The server's API key. With key and secret, access tokens must be signed by them, and the recorder "
@@ -161,7 +180,8 @@ class MediaConfig(_Section):
     """Participants that are media URLs (file, RTSP, RTMP, HTTP), read by FFmpeg."""
 
     urls: dict[str, dict[str, str]] = Field(
-        default_factory=dict, description="Per channel, the URL of each user: {channel: {user: url}}."
+        default_factory=dict,
+        description="Per channel, the URL of each user: {channel: {user: url}}. It may hold a camera's password.",
     )
     open_timeout_s: float = Field(10.0, gt=0, description="Time for a URL to open.")
     loop: bool = Field(False, description="Start a file again when it ends.")

@@ -37,12 +37,12 @@ PLACEHOLDERS = ("date", "time", "region", "task_id", "channel", "user", "app_id"
 NOT_YET = ("snapshot", "rtmp", "whip")
 
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
-# Beyond what any file system takes in one name; leaves room for "_1_00001.m4s".
-_PATH_PART = 120
+# Below what any file system takes in one name (255 bytes): leaves room for "_1_screenshot.jpg" and the like.
+_PATH_PART = 200
 
 
 def pattern_problem(pattern: str) -> str | None:
-    """What is wrong with a `filename_pattern`; None when it can be used."""
+    """What is wrong with a `filename_pattern`; None when it can be filled in."""
     unknown = [name for name in _PLACEHOLDER.findall(pattern) if name not in PLACEHOLDERS]
     if unknown:
         return f"has an unknown placeholder {{{unknown[0]}}}; known are {', '.join(PLACEHOLDERS)}"
@@ -53,9 +53,14 @@ def pattern_problem(pattern: str) -> str | None:
         return "must not hold a control character"
     if "\\" in rest or any(char in rest for char in '"?#%*:<>|'):
         return 'must not hold any of \\ " ? # % * : < > |'
-    if rest.startswith("/"):
+    return path_problem(pattern)
+
+
+def path_problem(path: str) -> str | None:
+    """What is wrong with a path below a task's folder, of a pattern or of one that is filled in."""
+    if path.startswith("/"):
         return "must not be an absolute path"
-    parts = pattern.split("/")
+    parts = path.split("/")
     if any(part in ("", ".", "..") for part in parts):
         return "must not hold an empty part, '.' or '..'"
     if any(part.startswith(".") for part in parts):

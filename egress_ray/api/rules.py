@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 
-from egress_ray.api.limits import NOT_YET
+from egress_ray.api.limits import NOT_YET, path_problem
 from egress_ray.api.models import ErrorDetail, LimitsModel, RecordPayload, StartRequest
+from egress_ray.recording.spec import expand
 from egress_ray.settings import LimitSettings, Settings, StorageSettings
 from recorders.config import WebConfig
 from recorders.formats import codecs_of
+from recorders.log.files import USER
 from recorders.web.addresses import Rules
 from recorders.web.hosts import host_allowed, host_of
 
 _CHANNEL_FIELDS = ("channel", "access_token", "workerUid")
 _PAGE_FIELDS = ("url", "webGL", "scale", "ready", "ready_timeout_in_s")
+# As long as they come.
+_A_TASK, _A_USER = "0" * 16, "u" * 64
 _PICTURE_FIELDS = ("users", "regions", "spotlight", "background", "labels")
 
 
-def problems(request: StartRequest, settings: Settings) -> list[ErrorDetail]:
-    """Everything that is wrong with a well-formed start; empty when nothing is."""
+def problems(app_id: str, request: StartRequest, settings: Settings) -> list[ErrorDetail]:
+    """Everything that is wrong with an app's well-formed start; empty when nothing is."""
     if request.cmd in NOT_YET:
         return [ErrorDetail(field="cmd", message=f"{request.cmd} is not supported yet")]
     found = list(
@@ -29,10 +34,19 @@ def problems(request: StartRequest, settings: Settings) -> list[ErrorDetail]:
     )
     if request.payload.interval_in_ms is not None:
         found.append(("interval_in_ms", "goes with cmd snapshot only"))
+    found += _file_names(app_id, request.payload)
     found += _tracks(request.payload)
     found += _limits(request.payload, settings.limits)
     found += _storage(request.payload, settings.storage)
     return [ErrorDetail(field=f"payload.{field}", message=message) for field, message in found]
+
+
+def _file_names(app_id: str, payload: RecordPayload) -> Iterator[tuple[str, str]]:
+    """What is filled in may make of a good pattern a path that is none."""
+    filled = expand(payload.filename_pattern, payload.model_dump(), app_id, _A_TASK, datetime.now(UTC))
+    problem = path_problem(filled.replace(USER, _A_USER))
+    if problem is not None:
+        yield "filename_pattern", f"{problem}, as it does with this channel and app"
 
 
 def _tracks(payload: RecordPayload) -> Iterator[tuple[str, str]]:

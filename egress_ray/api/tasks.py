@@ -12,7 +12,7 @@ from fastapi import APIRouter, Query
 from egress_ray.api import limits
 from egress_ray.api.context import AppId, TaskId, WithGateway, WithSettings, WithVault, documented
 from egress_ray.api.errors import ApiError, invalid
-from egress_ray.api.managers import Gateway, bounded
+from egress_ray.api.managers import bounded
 from egress_ray.api.models import (
     ErrorDetail,
     ListReply,
@@ -23,9 +23,8 @@ from egress_ray.api.models import (
     TaskRequest,
 )
 from egress_ray.api.rules import problems
-from egress_ray.recording.job import task_of
 from egress_ray.settings import Settings
-from egress_ray.tasks import NewTask, Refusal, RequestConflict, State, Task
+from egress_ray.tasks import ChannelTaken, NewTask, Refusal, RequestConflict, State, Task
 from egress_ray.tokens.claims import BadToken, Claim
 from egress_ray.tokens.door import check_start
 from recorders.sources import source_of
@@ -38,10 +37,9 @@ async def start(
     app_id: AppId, body: StartRequest, gateway: WithGateway, settings: WithSettings, vault: WithVault
 ) -> StartReply:
     """Start a task. The same request again answers with the same task."""
-    found = problems(body, settings)
+    found = problems(app_id, body, settings)
     if found:
         raise invalid(found, body.request_id)
-    await _only_one(app_id, body, gateway, settings)
     token = body.payload.access_token.get_secret_value() if body.payload.access_token is not None else None
     if token is not None:
         _let_in(app_id, body, token, settings)
@@ -54,6 +52,7 @@ async def start(
         payload=body.payload.model_dump(mode="json", exclude={"access_token"}, exclude_none=True),
         fingerprint=vault.fingerprint(plain),
         access_token=token,
+        alone=token is not None and source_of(app_id, body.payload.channel or "", settings.sources) == "whip",
     )
     task = await bounded(gateway, gateway.manager.start(new), body.request_id)
     if isinstance(task, Refusal):
@@ -62,22 +61,12 @@ async def start(
         message = f"Request id {body.request_id} was used before with another body, for task {task.task_id}."
         detail = ErrorDetail(field="request_id", message="was used before with another body")
         raise ApiError(409, message, request_id=body.request_id, details=[detail])
-    return StartReply(request_id=body.request_id, task_id=task.task_id, status=task.state.lower())
-
-
-async def _only_one(app_id: str, body: StartRequest, gateway: Gateway, settings: Settings) -> None:
-    """`ApiError` 409 when publishers push to another recording of the channel already: they push to one."""
-    channel = body.payload.channel
-    if channel is None or source_of(app_id, channel, settings.sources) != "whip":
-        return
-    recording = await bounded(gateway, gateway.manager.recording_of(app_id, channel), body.request_id)
-    if recording is None:
-        return
-    other = await bounded(gateway, gateway.manager.task(app_id, task_of(recording)), body.request_id)
-    if other is not None and other.request_id != body.request_id:
-        message = f"Channel {channel} is recorded by task {other.task_id}, and its publishers can push to one only."
-        detail = ErrorDetail(field="payload.channel", message=f"is recorded by task {other.task_id} already")
+    if isinstance(task, ChannelTaken):
+        channel = body.payload.channel
+        message = f"Channel {channel} is recorded by task {task.task_id}, and its publishers can push to one only."
+        detail = ErrorDetail(field="payload.channel", message=f"is recorded by task {task.task_id} already")
         raise ApiError(409, message, request_id=body.request_id, details=[detail], code="channel_is_recorded")
+    return StartReply(request_id=body.request_id, task_id=task.task_id, status=task.state.lower())
 
 
 @router.post("/{task_id}/stop", responses=documented(400, 404, 413, 503))

@@ -11,7 +11,7 @@ from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 from egress_ray.recording.job import Renewal
-from egress_ray.tasks import NewTask, Page, Refusal, RequestConflict, State, Task
+from egress_ray.tasks import NewTask, Page, Started, State, Task
 
 T = TypeVar("T")
 _RETIRE_S = 5.0
@@ -29,7 +29,7 @@ class TaskManager:
         self._dispatcher = Dispatcher(args)
         self._running: set[asyncio.Task[Any]] = set()
 
-    async def start(self, new: NewTask) -> Task | RequestConflict | Refusal:
+    async def start(self, new: NewTask) -> Started:
         """Accept a task durably, or answer with the one that has this request id already, or why none can be had."""
         return await self._own(self._dispatcher.start(new))
 

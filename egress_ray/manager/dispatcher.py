@@ -11,9 +11,10 @@ from typing import Any
 
 from egress_ray.manager import retention
 from egress_ray.manager.driver import Driver
-from egress_ray.manager.move import leaving_nodes
+from egress_ray.manager.nodes import leaving_nodes
 from egress_ray.manager.office import Office
 from egress_ray.manager.room import Room
+from egress_ray.manager.rounds import again_and_again
 from egress_ray.manager.spools import Spools
 from egress_ray.manager.version import code_version
 from egress_ray.manager.warm import Warm
@@ -23,7 +24,7 @@ from egress_ray.settings import RetentionSettings, load
 from egress_ray.store import rows
 from egress_ray.store.rows import Entry, Key
 from egress_ray.store.store import TaskStore
-from egress_ray.tasks import NewTask, Page, Refusal, RequestConflict, State, Task
+from egress_ray.tasks import NewTask, Page, Refusal, Started, State, Task
 from recorders.errors import RecorderError
 
 log = logging.getLogger("egress_ray.manager")
@@ -47,12 +48,19 @@ class Dispatcher:
         self._store = store
         self._drivers: dict[Key, Driver] = {}
         self._accepting = True
+        self._retired = False
+        self._adopted = False
         self._recovered = asyncio.Event()
         self._room = Room(settings.disk, time.monotonic)
         stored = settings.storage.url is not None
         spools = Spools(str(settings.data_path), stored, self._room, self._settle_late)
         loop = asyncio.get_event_loop()
-        works = self._sweep(), spools.run(), self._clear_leaving_nodes(), self._keep_warm()
+        works = (
+            again_and_again(_SWEEP_S, "look for open tasks", self._sweep),
+            again_and_again(_LEAVING_S, "clear the nodes that will be gone", self._clear_leaving_nodes),
+            spools.run(),
+            self._keep_warm(),
+        )
         self._sweepers = [loop.create_task(each) for each in works]
         if settings.retention != RetentionSettings():
             self._sweepers.append(loop.create_task(retention.run(self._office, settings.retention)))
@@ -60,31 +68,32 @@ class Dispatcher:
     async def _sweep(self) -> None:
         """Take up every open task that has no driver, from the store alone: all of them at first, and later those
         whose start was in the store before its answer got lost."""
-        await self._warm.adopt()
-        while self._accepting:
-            before = await self._store.insist(lambda connection: rows.beat(connection, time.time()))
-            away_s = 0.0 if before is None or self._recovered.is_set() else time.time() - before
-            for entry in await self._store.insist(rows.open_tasks):
-                self._drive(entry, away_s)
-            self._recovered.set()
-            await asyncio.sleep(_SWEEP_S)
+        if self._recovered.is_set():
             await self._warm.end_unclaimed()
+        elif not self._adopted:
+            await self._warm.adopt()
+            self._adopted = True
+        if not self._accepting:
+            return
+        before = await self._store.insist(lambda connection: rows.beat(connection, time.time()))
+        away_s = 0.0 if before is None or self._recovered.is_set() else time.time() - before
+        for entry in await self._store.insist(rows.open_tasks):
+            self._drive(entry, away_s)
+        self._recovered.set()
 
     async def _clear_leaving_nodes(self) -> None:
         """Recordings leave nodes that are being drained."""
-        while True:
-            leaving = await leaving_nodes()
-            await self._warm.leaving(leaving)
-            for driver in self._drivers.values():
-                if driver.node_id in leaving:
-                    driver.leave()
-            await asyncio.sleep(_LEAVING_S)
+        leaving = await leaving_nodes()
+        await self._warm.leaving(leaving)
+        for driver in self._drivers.values():
+            if driver.node_id in leaving:
+                driver.leave()
 
     async def _keep_warm(self) -> None:
         await self._recovered.wait()
         await self._warm.run()
 
-    async def start(self, new: NewTask) -> Task | RequestConflict | Refusal:
+    async def start(self, new: NewTask) -> Started:
         """Accept a task durably, or answer with the one that has this request id already, or why none can be had."""
         if not self._accepting:
             raise RuntimeError("This task manager is being replaced.")
@@ -94,7 +103,7 @@ class Dispatcher:
                 return Refusal(refusal)
         token = self._office.vault.encrypt(new.access_token) if new.access_token is not None else None
         added = await self._store.run(lambda connection: rows.add(connection, new, token, time.time()))
-        if isinstance(added, RequestConflict):
+        if not isinstance(added, Entry):
             return added
         if added.task.state is State.ENQUEUED:
             self._drive(added)
@@ -106,22 +115,23 @@ class Dispatcher:
         changed = await self._store.run(lambda connection: rows.ask_stop(connection, key, time.time(), reason))
         if changed is None:
             entry = await self._store.run(lambda connection: rows.get(connection, key))
-            return None if entry is None else (self._seen(entry), entry.task.state.terminal)
+            return None if entry is None else (self._with_progress(entry.task), entry.task.state.terminal)
         driver = self._drivers.get(key)
         if driver is not None:
             driver.stop_asked.set()
-        return self._seen(changed), False
+        return self._with_progress(changed.task), False
 
     async def task(self, app_id: str, task_id: str) -> Task | None:
         """The task, or None when this app has no such task."""
         key = Key(app_id, task_id)
         entry = await self._store.run(lambda connection: rows.get(connection, key))
-        return None if entry is None else self._seen(entry)
+        return None if entry is None else self._with_progress(entry.task)
 
     async def tasks(self, app_id: str, state: State | None, cmd: str | None, limit: int, cursor: str | None) -> Page:
         """This app's tasks, newest first."""
         before = int(cursor) if cursor is not None else None
-        return await self._store.run(lambda connection: rows.page(connection, app_id, state, cmd, limit, before))
+        page = await self._store.run(lambda connection: rows.page(connection, app_id, state, cmd, limit, before))
+        return replace(page, tasks=tuple(self._with_progress(task) for task in page.tasks))
 
     async def recording_of(self, app_id: str, channel: str) -> str | None:
         """The name of the live `Recording` actor whose channel this is; None without."""
@@ -130,8 +140,8 @@ class Dispatcher:
 
     async def renew(self, renewal: Renewal) -> bool:
         """A recorder's sign of life; False tells it that its lease is not its own any more."""
-        if not self._recovered.is_set():
-            return True  # nothing is given away before, and then only after a whole lease
+        if self._retired or not self._recovered.is_set():
+            return True  # nothing is given away meanwhile, and by the next manager only after a whole lease
         driver = self._drivers.get(Key(renewal.app_id, renewal.task_id))
         if driver is None or not driver.renewed(renewal):
             return False
@@ -145,7 +155,7 @@ class Dispatcher:
         there = {
             key: driver.renewal
             for key, driver in self._drivers.items()
-            if driver.node_id == node and driver.renewal is not None and not driver.stop_asked.is_set()
+            if driver.node_id == node and driver.renewal is not None and driver.records
         }
         victim = self._room.victim(node, there)
         if victim is not None:
@@ -190,6 +200,7 @@ class Dispatcher:
     def retire(self) -> None:
         """Accept nothing more, and leave the open tasks as they are."""
         self._accepting = False
+        self._retired = True
         for sweeper in self._sweepers:
             sweeper.cancel()
         for driver in self._drivers.values():
@@ -206,10 +217,10 @@ class Dispatcher:
         self._drivers[entry.key] = driver
         driver.begin(lambda: self._drivers.pop(entry.key, None))
 
-    def _seen(self, entry: Entry) -> Task:
-        """A task with the files that its recorder told of since the store was written."""
-        driver = self._drivers.get(entry.key)
-        return entry.task if driver is None else driver.with_progress(entry.task)
+    def _with_progress(self, task: Task) -> Task:
+        """A task with what its recorder told of since the store was written."""
+        driver = self._drivers.get(Key(task.app_id, task.task_id))
+        return task if driver is None else driver.with_progress(task)
 
 
 async def _told(why: str) -> None:

@@ -14,7 +14,8 @@ from typing import Any, cast
 from ray.exceptions import ActorUnavailableError, RayActorError, RayError
 
 from egress_ray.manager.move import move
-from egress_ray.manager.office import Office, cluster_resources, end
+from egress_ray.manager.nodes import cluster_resources
+from egress_ray.manager.office import Office, end
 from egress_ray.manager.placement import missing
 from egress_ray.manager.states import Event
 from egress_ray.recording.job import Outcome, Renewal
@@ -24,7 +25,7 @@ from egress_ray.tasks import State, Task
 from recorders.errors import RecorderError
 
 log = logging.getLogger("egress_ray.manager")
-# How long one recording may keep others from being started, while it waits for a node itself.
+# How long a recording that has found room may keep others from being started, while its process does.
 _START_SLOT_S = 3.0
 # How long a recorder that is up may take to tell its node.
 _NODE_S = 5.0
@@ -93,6 +94,11 @@ class Driver:
         """Close the recording and end the task as FAILED."""
         self._given_up = error
         self.stop_asked.set()
+
+    @property
+    def records(self) -> bool:
+        """Whether a recorder is at work on it, as far as is known."""
+        return self._entry.task.state is State.PROCESSING and not self.stop_asked.is_set()
 
     @property
     def node_id(self) -> str | None:
@@ -173,12 +179,13 @@ class Driver:
         if (warm := await self._office.take_warm(self._entry, attempt, self._avoid)) is not None:
             self._avoid = None
             return warm
-        async with contextlib.AsyncExitStack() as slot:
-            await slot.enter_async_context(self._office.starts)
+        async with self._office.starts:
+            starts = await self._office.has_room(self._entry.task, self._avoid)
             actor = self._office.create(self._entry, attempt, self._avoid)
             self._avoid = None
             ready = asyncio.ensure_future(cast(Awaitable[Any], actor.__ray_ready__.remote()))
-            await self._first(ready, within=min(_START_SLOT_S, until - time.monotonic()))
+            if starts:
+                await self._first(ready, within=min(_START_SLOT_S, until - time.monotonic()))
         if not ready.done():
             await self._office.warm.make_way(self._office.cost(self._entry.task))
         await self._first(ready, within=until - time.monotonic())
@@ -206,6 +213,8 @@ class Driver:
         self._entry = entry
         if entry.stop_asked:
             await self._finish(Event.STOP_ASKED)
+        elif self._given_up and not entry.task.state.terminal:
+            await self._finish(Event.BROKEN, error=self._given_up)
 
     def _run(self, actor: Any) -> Any:
         job = self._office.job(self._entry, self._entry.task.attempt)

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import ray._private.state
 from ray.exceptions import RayError
 
 from egress_ray.manager.office import Office, end
@@ -22,16 +21,6 @@ _UP_S, _RECORDS_S = 30.0, 30.0
 _AHEAD_S = 1.0
 _CALL_S = 5.0
 _LOOK_S = 0.2
-
-
-async def leaving_nodes() -> set[str]:
-    """Ids of the nodes that are being drained: they will be gone soon."""
-    try:
-        draining: dict[str, int] = await asyncio.to_thread(ray._private.state.state.get_draining_nodes)
-    except Exception as error:  # its connection's errors are not documented
-        log.warning("The control store does not tell of leaving nodes: %s", type(error).__name__)
-        return set()
-    return set(draining)
 
 
 async def move(

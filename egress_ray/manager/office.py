@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -14,11 +14,12 @@ import ray
 from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from egress_ray.manager.nodes import free_resources, has_room
 from egress_ray.manager.placement import Cost, cost
 from egress_ray.manager.warm import Warm
 from egress_ray.recording.finishing import delete_files, finish_here
 from egress_ray.recording.job import Job, Order, recording_name
-from egress_ray.recording.spec import expand, place_of, to_spec
+from egress_ray.recording.spec import place_of, prefix_of, to_spec
 from egress_ray.secrets import Vault
 from egress_ray.settings import Settings
 from egress_ray.store.rows import Entry
@@ -74,6 +75,11 @@ class Office:
             .remote(label(task, attempt), self.settings.namespace, _of_page(task))
         )
 
+    async def has_room(self, task: Task, avoid: str | None = None) -> bool:
+        """Whether a node has room for a recording of this task now, so that `create` starts a process at once."""
+        needed = self.cost(task).amounts
+        return any(node != avoid and has_room(free, needed) for node, free in (await free_resources()).items())
+
     async def take_warm(self, entry: Entry, attempt: int, avoid: str | None = None) -> Any | None:
         """A recording actor that is up already, where `create` would put it; None when there is none that suits."""
         task = entry.task
@@ -92,7 +98,7 @@ class Office:
 
     def order(self, task: Task) -> Order:
         """What is to be made of a task's recording, and where it belongs."""
-        settings, prefix = self.settings, expand(task.payload["filename_pattern"], task)
+        settings, prefix = self.settings, prefix_of(task)
         place = place_of(task, settings.storage, prefix)
         return Order(str(settings.data_path), task.app_id, task.task_id, prefix, task.payload["format"], place)
 
@@ -167,13 +173,6 @@ def _near(entry: Entry) -> Any:
     if entry.node_id is None:
         return "DEFAULT"
     return NodeAffinitySchedulingStrategy(entry.node_id, soft=True, _spill_on_unavailable=True)
-
-
-def cluster_resources() -> tuple[Mapping[str, float], Mapping[str, float]]:
-    """All of the cluster's resources, and the free ones, by Ray's names."""
-    total: Mapping[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
-    free: Mapping[str, float] = ray.available_resources()  # type: ignore[no-untyped-call]
-    return total, free
 
 
 def label(task: Task, attempt: int) -> str:

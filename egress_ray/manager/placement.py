@@ -32,6 +32,11 @@ class Cost:
         """What is neither CPU nor memory."""
         return {PAGES: self.pages} if self.pages else {}
 
+    @property
+    def amounts(self) -> dict[str, float]:
+        """All of it, by Ray's names."""
+        return {"CPU": self.cpus, "memory": self.memory, **self.resources}
+
 
 def cost(payload: Mapping[str, Any], settings: CostSettings) -> Cost:
     """What the recording that a payload asks for needs, by kind, picture size and rate, and users named.
@@ -56,7 +61,8 @@ def cost(payload: Mapping[str, Any], settings: CostSettings) -> Cost:
 def missing(needed: Cost, total: Mapping[str, float], free: Mapping[str, float], waited_s: float) -> str:
     """Why a recording found no place; `total` and `free` are the cluster's resources as Ray names them."""
     short = []
-    for name, amount, unit in (("CPU", needed.cpus, 1), ("memory", needed.memory, MIB), (PAGES, needed.pages, 1)):
+    for name, amount in needed.amounts.items():
+        unit = MIB if name == "memory" else 1
         if total.get(name, 0) < amount:
             short.append(f"the whole cluster has {total.get(name, 0) / unit:.2f} {_unit(name)}")
         elif free.get(name, 0) < amount:

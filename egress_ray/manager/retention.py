@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
 
+from sqlalchemy import Connection
+
 from egress_ray.manager.office import Office
+from egress_ray.manager.rounds import again_and_again
 from egress_ray.settings import RetentionSettings
 from egress_ray.store import rows
 from egress_ray.store.rows import Entry
@@ -20,30 +22,34 @@ _AT_ONCE = 100
 
 async def run(office: Office, settings: RetentionSettings) -> None:
     """Until cancelled."""
-    while True:
-        await tidy(office, settings, time.time())
-        await asyncio.sleep(_EACH_S)
+    await again_and_again(_EACH_S, "delete what is old", lambda: tidy(office, settings, time.time()))
 
 
 async def tidy(office: Office, settings: RetentionSettings, now: float) -> None:
     """Delete what is older than it may be at `now` (Unix seconds)."""
     if settings.files_days is not None:
         ended_before = now - settings.files_days * _DAY_S
-        for entry in await office.store.insist(
-            lambda connection: rows.with_old_files(connection, ended_before, _AT_ONCE)
-        ):
-            await _delete_files(office, entry)
+        kept = 0  # that could not be deleted now
+
+        def next_few(connection: Connection) -> list[Entry]:
+            return rows.with_old_files(connection, ended_before, _AT_ONCE, kept)
+
+        while entries := await office.store.insist(next_few):
+            for entry in entries:
+                kept += not await _delete_files(office, entry)
     if settings.tasks_days is not None:
-        oldest = now - settings.tasks_days * _DAY_S
-        await office.store.insist(lambda connection: rows.forget(connection, oldest))
+        oldest, files_stay = now - settings.tasks_days * _DAY_S, settings.files_days is None
+        await office.store.insist(lambda connection: rows.forget(connection, oldest, filed_too=files_stay))
 
 
-async def _delete_files(office: Office, entry: Entry) -> None:
+async def _delete_files(office: Office, entry: Entry) -> bool:
+    """Whether they are gone."""
     task = entry.task
     try:
         await office.delete_files(task)
     except RecorderError as error:
         log.warning("Files of task %s are old and could not be deleted: %s", task.task_id, error)
-        return
+        return False
     log.info("Files of task %s were deleted for their age", task.task_id)
     await office.store.insist(lambda connection: rows.note(connection, entry.key, files=[], filed=False))
+    return True

@@ -12,6 +12,7 @@ from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from egress_ray.manager.room import Room
+from egress_ray.manager.rounds import again_and_again
 from egress_ray.recording.finishing import Swept, sweep
 from egress_ray.store.rows import Key
 
@@ -32,10 +33,11 @@ class Spools:
 
     async def run(self) -> None:
         """Until cancelled."""
-        while True:
-            nodes = [str(node["NodeID"]) for node in await asyncio.to_thread(ray.nodes) if node["Alive"]]
-            await asyncio.gather(*(self._visit(node) for node in nodes))
-            await asyncio.sleep(_EACH_S)
+        await again_and_again(_EACH_S, "look at the nodes' spools", self._round)
+
+    async def _round(self) -> None:
+        nodes = [str(node["NodeID"]) for node in await asyncio.to_thread(ray.nodes) if node["Alive"]]
+        await asyncio.gather(*(self._visit(node) for node in nodes))
 
     async def _visit(self, node: str) -> None:
         own = node == ray.get_runtime_context().get_node_id()

@@ -15,12 +15,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import ray
-from ray._private.state import available_resources_per_node
 from ray.exceptions import RayError
 from ray.util import list_named_actors
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from egress_ray.manager.nodes import free_resources, has_room
 from egress_ray.manager.placement import MIB, Cost
+from egress_ray.manager.rounds import again_and_again
 from egress_ray.recording.job import is_warm, warm_name
 from egress_ray.settings import Settings
 from recorders.errors import RecorderError
@@ -73,10 +74,8 @@ class Warm:
 
     async def run(self) -> None:
         """Until cancelled."""
-        while self._settings.warm.browsers:
-            with contextlib.suppress(RayError, OSError):
-                await self._look()
-            await asyncio.sleep(_LOOK_S)
+        if self._settings.warm.browsers:
+            await again_and_again(_LOOK_S, "look at the browsers that are kept ready", self._look)
 
     def find(self, recording: str) -> Any | None:
         """The actor that records under this name since before this manager; told once."""
@@ -89,18 +88,19 @@ class Warm:
         await asyncio.gather(*map(self._dismiss, actors))
 
     async def take(self, recording: str, label: str, needed: Cost, on: str | None, avoid: str | None) -> Any | None:
-        """One for this recording, with its CPU reserved, from the node `on` or else from that with most CPU free; None
-        when there is none."""
+        """One for this recording, with what it needs besides memory reserved, from the node `on` or else from that with
+        most CPU free; None when there is none."""
         if not any(each.ready for each in self._kept):
             return None
-        free = await _free_resources()
+        free = await free_resources()
+        besides = {"CPU": needed.cpus, **needed.resources}
         fit = [
             each
             for each in self._kept
             if each.ready
             and (on is None or each.node == on)
             and each.node not in (avoid, *self._leaving)
-            and _free(free, each.node, "CPU") >= needed.cpus
+            and has_room(free.get(each.node, {}), besides)
         ]
         for chosen in sorted(fit, key=lambda each: -_free(free, each.node, "CPU")):
             if chosen not in self._kept:  # taken by another task meanwhile
@@ -108,7 +108,7 @@ class Warm:
             self._forget(chosen)
             self._not_before = time.monotonic() + _REFILL_S
             try:
-                taken = await asyncio.wait_for(chosen.actor.take.remote(recording, label, needed.cpus), _TAKE_S)
+                taken = await asyncio.wait_for(chosen.actor.take.remote(recording, label, besides), _TAKE_S)
             except (RayError, TimeoutError) as error:
                 log.warning("A browser that was kept ready could not be taken: %s", type(error).__name__)
                 await self._dismiss(chosen.actor)
@@ -123,7 +123,7 @@ class Warm:
         """A recording waits for room: end those that hold the memory that it needs."""
         if self._kept:
             self._not_before = time.monotonic() + _WAY_S
-            free = await _free_resources()
+            free = await free_resources()
             await self._end([each for each in self._kept if _free(free, each.node, "memory") < needed.memory])
 
     async def leaving(self, nodes: Collection[str]) -> None:
@@ -146,7 +146,7 @@ class Warm:
         if time.monotonic() < self._not_before:
             return
         nodes: list[dict[str, Any]] = await asyncio.to_thread(ray.nodes)
-        free = await _free_resources()
+        free = await free_resources()
         memory = self._settings.cost.web_memory_mb * MIB
         for node in (each["NodeID"] for each in nodes if each["Alive"] and each["Resources"].get("CPU", 0) > 0):
             there = [each for each in self._kept if each.node == node]
@@ -226,12 +226,6 @@ class Warm:
         with contextlib.suppress(RayError, TimeoutError):
             await asyncio.wait_for(actor.dismiss.remote(), _CLOSE_S)
         _kill(actor)
-
-
-async def _free_resources() -> dict[str, dict[str, float]]:
-    """Of each node."""
-    free: dict[str, dict[str, float]] = await asyncio.to_thread(available_resources_per_node)
-    return free
 
 
 def _free(free: Mapping[str, Mapping[str, float]], node: str, what: str) -> float:

@@ -77,9 +77,9 @@ class Recording:
         """See `Idle`."""
         return self._idle is not None and await self._idle.still(for_s)
 
-    async def take(self, recording: str, label: str, cpus: float) -> bool:
+    async def take(self, recording: str, label: str, resources: dict[str, float]) -> bool:
         """See `Idle`."""
-        taken = self._idle is not None and await self._idle.take(recording, cpus)
+        taken = self._idle is not None and await self._idle.take(recording, resources)
         if taken:
             self._label = label
         return taken

@@ -1,5 +1,5 @@
-"""A recording actor before it has a recording: it keeps a browser open, holds the CPU that it will need once it is
-taken, and ends when nobody asks for it any more."""
+"""A recording actor before it has a recording: it keeps a browser open, reserves what else it needs once it is taken,
+and ends when nobody asks for it any more."""
 
 from __future__ import annotations
 
@@ -33,6 +33,7 @@ class Idle:
         self._opened: asyncio.Task[Station] | None = None
         self._recording = ""
         self._taken = asyncio.Event()
+        self._taking = asyncio.Lock()
         self._reserved: Any = None  # Ray takes it back when this actor ends
         self._end: asyncio.Task[None] | None = None
 
@@ -55,7 +56,7 @@ class Idle:
         Ray then gives the process its former name back, which must be before the recording gives it its own.
         """
         self._asked = time.monotonic() + for_s
-        if self._opened is None or not self._opened.done() or self._opened.exception() is not None:
+        if self._recording or self._opened is None or not self._opened.done() or self._opened.exception() is not None:
             return False
         lost = self._opened.result().lost
         taken = asyncio.ensure_future(self._taken.wait())
@@ -64,10 +65,17 @@ class Idle:
         taken.cancel()
         return not any(each.done() for each in lost)
 
-    async def take(self, recording: str, cpus: float) -> bool:
-        """Be this recording's from now on, with so many CPUs of this node; False when it has not that many free."""
+    async def take(self, recording: str, resources: dict[str, float]) -> bool:
+        """Be this recording's from now on, with so much of this node (Ray's names); False when it has not that free, or
+        is another's."""
+        if self._taking.locked():
+            return False
+        async with self._taking:
+            return not self._recording and await self._take(recording, resources)
+
+    async def _take(self, recording: str, resources: dict[str, float]) -> bool:
         node = str(ray.get_runtime_context().get_node_id())
-        group = placement_group([{"CPU": cpus}], bundle_label_selector=[{"ray.io/node-id": node}])
+        group = placement_group([resources], bundle_label_selector=[{"ray.io/node-id": node}])
         if not await asyncio.to_thread(group.wait, _RESERVED_S):
             remove_placement_group(group)
             return False

@@ -84,11 +84,6 @@ class Publication:
     etag: str = ""
 
 
-def task_of(recording: str) -> str:
-    """The task id in the Ray name of one of its attempts."""
-    return recording.split(":")[2]
-
-
 def recording_name(app_id: str, task_id: str, attempt: int) -> str:
     """The Ray name of the actor of one attempt."""
     return f"rec:{app_id}:{task_id}:{attempt}"

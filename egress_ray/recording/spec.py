@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from egress_ray.folders import store_path
@@ -34,7 +36,7 @@ def to_spec(
         task_id=task.task_id,
         folder=str(folder),
         subject=_page(task) if payload["layout"] == "freestyle" else _channel(task, token or "", attempt),
-        prefix=expand(payload["filename_pattern"], task),
+        prefix=prefix_of(task),
         attempt=attempt,
         format=payload["format"],
         video=VideoSpec(video["width"], video["height"], video["frameRate"], video["bitrate"]) if video else None,
@@ -89,24 +91,28 @@ def _channel(task: Task, token: str, attempt: int) -> ChannelSpec:
     )
 
 
-def expand(pattern: str, task: Task) -> str:
-    """A file name pattern with its placeholders filled in; the same for every attempt at a task.
+def prefix_of(task: Task) -> str:
+    """How the names of a task's files begin; the same for every attempt at it."""
+    return expand(task.payload["filename_pattern"], task.payload, task.app_id, task.task_id, task.created_at)
+
+
+def expand(pattern: str, payload: Mapping[str, Any], app_id: str, task_id: str, created_at: datetime) -> str:
+    """A file name pattern with its placeholders filled in.
 
     `{date}` and `{time}` are the task's creation in UTC (20260131, 235959); `{user}` is "all" in a composite, and stays
     where each user has files of its own: at the end, if it is not in the pattern.
     """
     user = "all"
-    if task.payload.get("mode") == "individual":
+    if payload.get("mode") == "individual":
         user, pattern = USER, pattern if USER in pattern else f"{pattern}_{USER}"
-    at: datetime = task.created_at
     values = {
-        "date": at.strftime("%Y%m%d"),
-        "time": at.strftime("%H%M%S"),
+        "date": created_at.strftime("%Y%m%d"),
+        "time": created_at.strftime("%H%M%S"),
         "region": LOCAL_REGION,
-        "task_id": task.task_id,
-        "channel": str(task.payload.get("channel") or "page").replace(":", "_"),
+        "task_id": task_id,
+        "channel": str(payload.get("channel") or "page").replace(":", "_"),
         "user": user,
-        "app_id": task.app_id,
+        "app_id": app_id,
     }
     for name, value in values.items():
         pattern = pattern.replace("{" + name + "}", value)

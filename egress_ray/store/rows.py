@@ -12,9 +12,10 @@ from sqlalchemy.exc import IntegrityError
 
 from egress_ray.manager.states import Event, sources, target
 from egress_ray.store.schema import managers, tasks
-from egress_ray.tasks import NewTask, Page, RequestConflict, State, Task
+from egress_ray.tasks import ChannelTaken, NewTask, Page, RequestConflict, State, Task
 
 OPEN = (State.ENQUEUED, State.PROCESSING, State.STOPPING)
+_LIVE = (State.ENQUEUED, State.PROCESSING)
 ENDED = (State.STOPPED, State.FAILED, State.TIMEOUT)
 
 
@@ -54,8 +55,10 @@ class Entry:
         return asked and not self.task.state.terminal
 
 
-def add(connection: Connection, new: NewTask, token: bytes | None, now: float) -> Entry | RequestConflict:
-    """Enter a task as ENQUEUED, or answer with the one that has its request id already."""
+def add(
+    connection: Connection, new: NewTask, token: bytes | None, now: float
+) -> Entry | RequestConflict | ChannelTaken:
+    """Enter a task as ENQUEUED, or answer with the one that has its request id already, or its channel to itself."""
     values: dict[str, Any] = {
         "app_id": new.app_id,
         "task_id": new.task_id,
@@ -78,6 +81,9 @@ def add(connection: Connection, new: NewTask, token: bytes | None, now: float) -
         "files": [],
         "filed": True,
     }
+    other = _first_of(connection, new.app_id, new.payload["channel"], _LIVE) if new.alone else None
+    if other is not None and not requested(connection, new.app_id, new.request_id):
+        return ChannelTaken(other.task.task_id)
     try:
         with connection.begin_nested():
             connection.execute(insert(tasks).values(values))
@@ -122,14 +128,7 @@ def page(
 
 def recorded_now(connection: Connection, app_id: str, channel: str) -> Entry | None:
     """The oldest task that is recording a channel."""
-    query = (
-        select(tasks)
-        .where(tasks.c.app_id == app_id, tasks.c.channel == channel, tasks.c.state == State.PROCESSING)
-        .order_by(tasks.c.number)
-        .limit(1)
-    )
-    row = connection.execute(query).one_or_none()
-    return None if row is None else _entry(row)
+    return _first_of(connection, app_id, channel, (State.PROCESSING,))
 
 
 def begin_attempt(connection: Connection, key: Key) -> int | None:
@@ -217,16 +216,16 @@ def requested(connection: Connection, app_id: str, request_id: str) -> bool:
     return connection.execute(query).one_or_none() is not None
 
 
-def with_old_files(connection: Connection, before: float, limit: int) -> list[Entry]:
-    """Tasks that ended before then (Unix seconds) and have files still, oldest first."""
+def with_old_files(connection: Connection, before: float, limit: int, offset: int = 0) -> list[Entry]:
+    """Tasks that ended before then (Unix seconds) and have files still, oldest first; without so many at first."""
     query = select(tasks).where(tasks.c.state.in_(ENDED), tasks.c.updated_at < before, tasks.c.filed)
-    return [_entry(row) for row in connection.execute(query.order_by(tasks.c.number).limit(limit))]
+    return [_entry(row) for row in connection.execute(query.order_by(tasks.c.number).limit(limit).offset(offset))]
 
 
-def forget(connection: Connection, before: float) -> int:
-    """Delete tasks that ended before then (Unix seconds); how many."""
+def forget(connection: Connection, before: float, *, filed_too: bool) -> int:
+    """Delete tasks that ended before then (Unix seconds), perhaps those that have files still, too; how many."""
     old = delete(tasks).where(tasks.c.state.in_(ENDED), tasks.c.updated_at < before)
-    return int(connection.execute(old).rowcount)
+    return int(connection.execute(old if filed_too else old.where(~tasks.c.filed)).rowcount)
 
 
 def beat(connection: Connection, now: float) -> float | None:
@@ -235,6 +234,13 @@ def beat(connection: Connection, now: float) -> float | None:
     change = insert(managers) if before is None else update(managers)
     connection.execute(change.values(number=1, alive_at=now))
     return before
+
+
+def _first_of(connection: Connection, app_id: str, channel: str, states: Sequence[State]) -> Entry | None:
+    """The oldest of an app's tasks for a channel in one of these states."""
+    query = select(tasks).where(tasks.c.app_id == app_id, tasks.c.channel == channel, tasks.c.state.in_(states))
+    row = connection.execute(query.order_by(tasks.c.number).limit(1)).one_or_none()
+    return None if row is None else _entry(row)
 
 
 def _is(key: Key) -> Any:
@@ -251,7 +257,6 @@ def _entry(row: Row[Any]) -> Entry:
         state=State(row.state),
         action=row.action,
         created_at=datetime.fromtimestamp(row.created_at, UTC),
-        updated_at=datetime.fromtimestamp(row.updated_at, UTC),
         payload=row.payload,
         error=row.error,
         message=row.message,

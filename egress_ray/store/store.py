@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
 
 from egress_ray.store.engine import open_engine
 from egress_ray.store.faults import fault_point
@@ -31,8 +31,13 @@ class _Work:
     done: Future[Any]
 
 
+# A connection that is lost, a statement that took too long, a disk that is full, a server that became a standby: what
+# the database may get over. Nothing that a statement of ours is to blame for is among them.
+_PASSING = (OperationalError, InterfaceError, InternalError, OSError)
+
+
 class StoreAway(Exception):
-    """The database cannot be reached now. Nothing was changed, or at most the commit itself was done."""
+    """The database cannot do it now. Nothing was changed, or at most the commit itself was done."""
 
 
 class TaskStore:
@@ -107,12 +112,11 @@ class TaskStore:
                     except Exception as error:
                         if connection.invalidated:
                             raise
-                        outcomes.append((work, None, error))
+                        outcomes.append((work, None, _passing(error)))
                 fault_point()
             fault_point()
         except Exception as error:  # the connection, or the commit itself: nothing of it counts
-            failed = StoreAway(_fact(error)) if isinstance(error, (OperationalError, InterfaceError)) else error
-            outcomes = [(work, None, failed) for work in batch]
+            outcomes = [(work, None, _passing(error)) for work in batch]
         for work, value, failure in outcomes:
             if work.done.cancelled() or not work.done.set_running_or_notify_cancel():
                 continue
@@ -122,6 +126,10 @@ class TaskStore:
                 work.done.set_exception(failure)
 
 
-def _fact(error: OperationalError | InterfaceError) -> str:
-    """What the database's driver says, in one line, without the statement and its values."""
-    return (str(error.orig).strip().splitlines() or [type(error.orig).__name__])[0]
+def _passing(error: Exception) -> Exception:
+    """`StoreAway`, with what the database's driver says in one line, without the statement and its values; the error
+    itself when it will not pass."""
+    if not isinstance(error, _PASSING):
+        return error
+    cause = error if isinstance(error, OSError) else error.orig
+    return StoreAway((str(cause).strip().splitlines() or [type(cause).__name__])[0])

@@ -96,12 +96,11 @@ class Remote:
             found = await obstore.get_async(self._store, self._at(name), options=options)
             return found.stream()
 
-    def names(self, beginning: str = "") -> list[str]:
-        """The names of all objects that begin so."""
+    def names(self) -> list[str]:
+        """The names of all objects."""
         with _away("list"):
             found = [meta["path"] for page in obstore.list(self._store, self._path) for meta in page]
-        names = (path.removeprefix(f"{self._path}/") for path in found)
-        return sorted(name for name in names if name.startswith(beginning))
+        return sorted(path.removeprefix(f"{self._path}/") for path in found)
 
     def delete(self, names: Iterable[str]) -> None:
         """Delete objects; those that are not there are passed over."""

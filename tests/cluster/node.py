@@ -38,6 +38,11 @@ class Node:
         except psutil.NoSuchProcess:
             return False
 
+    @property
+    def kept_ready(self) -> list[psutil.Process]:
+        """Recorders that have a browser open here, and no recording."""
+        return [each for each in self.processes if title(each).startswith("ray::kept ready")]
+
     def kill(self) -> None:
         """As when the machine is gone; nothing when it is."""
         for process in self.processes if self.lives else ():

@@ -1,19 +1,28 @@
-"""What a deployment of other settings does to the task manager: `python -m tests.cluster.redeploy ADDRESS DATA`."""
+"""What a deployment of other settings does to the task manager: `python -m tests.cluster.redeploy ADDRESS S CHANGES`.
+
+The former manager is retired for S seconds before it ends. The settings are those of the environment, and where it
+says nothing the changes: a JSON object of their sections.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import sys
+from typing import Any
 
 from egress_ray import environment
 
 
-async def _redeploy(data_dir: str) -> None:
-    from egress_ray.manager.client import get_manager
+async def _redeploy(retired_s: float, changes: dict[str, Any]) -> None:
+    from egress_ray.manager.client import get_manager, present_manager
     from egress_ray.settings import load
 
-    manager = await get_manager(load({"data_dir": data_dir, "limits": {"enqueued_s": 5}}))
+    settings = load(changes)
+    await present_manager(settings).retire.remote()
+    await asyncio.sleep(retired_s)
+    manager = await get_manager(settings)
     await manager.ready.remote()
 
 
@@ -22,4 +31,4 @@ if __name__ == "__main__":
     import ray
 
     ray.init(address=sys.argv[1], log_to_driver=False)
-    asyncio.run(_redeploy(sys.argv[2]))
+    asyncio.run(_redeploy(float(sys.argv[2]), json.loads(sys.argv[3])))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import signal
@@ -72,13 +73,20 @@ class Service:
         (found,) = self.processes(f"ray::record {task}")
         return found
 
-    def redeploy(self) -> None:
-        """Deploy the task manager with other settings, by which no browser is kept ready."""
+    def redeploy(self, retired_s: float = 0.0, **changes: dict[str, Any]) -> None:
+        """Deploy the task manager with these sections of its settings changed, but for what its environment says; the
+        former one takes so long to end."""
         (former,) = self.processes("ray::TaskManager")
         (gcs,) = [each for each in self.descendants() if each.name() == "gcs_server"]
         port = next(each.laddr.port for each in gcs.net_connections("tcp") if each.status == "LISTEN")
-        command = [sys.executable, "-m", "tests.cluster.redeploy", f"127.0.0.1:{port}", str(self.data)]
-        subprocess.run(command, cwd=ROOT, check=True, timeout=60)
+        command = [sys.executable, "-m", "tests.cluster.redeploy", f"127.0.0.1:{port}"]
+        subprocess.run(
+            [*command, str(retired_s), json.dumps(changes)],
+            cwd=ROOT,
+            env=psutil.Process(self.process.pid).environ(),
+            check=True,
+            timeout=60,
+        )
         until(lambda: not former.is_running(), 5, lambda: "the former manager is still there")
 
 

@@ -146,7 +146,7 @@ def test_the_manager_killed_during_twenty_starts_loses_none_and_doubles_none(app
     for thread in threads:
         thread.join(30)
     assert len(set(tasks)) == 20
-    assert _manager(service).pid != manager.pid
+    gone([manager], 5)  # they may all have been answered before it was killed
 
     def recorders() -> Counter[str]:
         return Counter(" ".join(each.cmdline()) for each in service.processes("ray::record "))

@@ -62,6 +62,18 @@ def test_a_stop_while_enqueued_starts_no_recorder(app: App) -> None:
     assert not app.folder(task).exists()
 
 
+def test_what_fits_no_node_keeps_nothing_else_from_being_started(app: App) -> None:
+    huge = native(video={"width": 7680, "height": 4320, "frameRate": 60, "bitrate": 1000})
+    waiting = [app.start(huge) for _ in range(20)]
+    small = app.start(native())
+    app.wait(small, "PROCESSING")
+    assert {app.status(task)["state"] for task in waiting} == {"ENQUEUED"}
+    for task in (*waiting, small):
+        app.stop(task)
+    for task in (*waiting, small):
+        app.wait(task, "STOPPED")
+
+
 def test_unknown_tasks_are_not_found(app: App) -> None:
     for path in ("/nosuchtask/stop", "/nosuchtask/status"):
         reply = app.post(path, {"request_id": "r1"})

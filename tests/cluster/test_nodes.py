@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
+import psutil
 import pytest
 
 from recorders.log.index import Index, parse
@@ -47,6 +48,11 @@ class Cluster:
     def node_of(self, task: str) -> Node:
         (found,) = (node for node in self.nodes if node.records(task))
         return found
+
+    def ready(self, but: Collection[psutil.Process] = ()) -> bool:
+        """Whether both nodes keep a browser ready, other than these."""
+        nodes = self.nodes
+        return len(nodes) == 2 and all(set(node.kept_ready) - set(but) for node in nodes)
 
     def recorded_on(self, number: int) -> tuple[list[str], list[str]]:
         """Starts so many recordings; those on the first one's node, and the others."""
@@ -90,6 +96,8 @@ def cluster(nodes_and_store: tuple[Service, S3], request: pytest.FixtureRequest)
 
 def test_a_drained_node_hands_its_recordings_over_and_no_media_is_lost(cluster: Cluster, tmp_path: Path) -> None:
     app = cluster.app
+    app.service.redeploy(warm={"browsers": 1})
+    until(cluster.ready, 60, lambda: "no browser is kept ready")
     with serve_page() as url:
         # Small: three nodes share this machine, and two browsers at once would be more than it can paint.
         web = app.start(page(url, format="mp4", video=SMALL))
@@ -100,12 +108,25 @@ def test_a_drained_node_hands_its_recordings_over_and_no_media_is_lost(cluster: 
         tasks = [task for task in (web, channel) if node.records(task)]
         until(lambda: all(len(cluster.index(task).parts) >= 2 for task in tasks), 40, lambda: "no parts")
         recorders = [node.recorder(task) for task in tasks]
+        until(lambda: node.kept_ready != [], 20, lambda: "the browser that was taken is not replaced")
+        idle = node.kept_ready
         node.drain()
-        gone(recorders, 40)
+        gone([*recorders, *idle], 40)
+        assert node.kept_ready == []
         until(lambda: all(len(cluster.index(task).of(2).parts) >= 2 for task in tasks), 20, lambda: "not moved")
         assert {app.status(task)["state"] for task in (web, channel)} == {"PROCESSING"}
         cluster.end([web, channel], tmp_path)
-    node.kill()
+
+        node.kill()
+        former = {each for left in cluster.nodes for each in left.kept_ready}
+        # As much memory as a node has only once.
+        app.service.redeploy(warm={"browsers": 1}, cost={"web_memory_mb": 3500})
+        until(lambda: cluster.ready(but=former), 60, lambda: "no browser is kept ready")
+        large = app.start(page(url, format="mp4", video=SMALL, scale=2))
+        until(lambda: cluster.index(large).parts != (), 30, lambda: app.status(large)["message"])
+        assert not any(each.kept_ready for each in cluster.nodes), "they have made way"
+        cluster.end([large], tmp_path)
+    app.service.redeploy(warm={"browsers": 0})
     for task in tasks:
         index = cluster.index(task)
         assert [attempt.attempt for attempt in index.attempts] == [1, 2]

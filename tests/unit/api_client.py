@@ -20,7 +20,7 @@ from egress_ray.settings import load
 from egress_ray.store import rows
 from egress_ray.store.rows import Entry, Key
 from egress_ray.store.store import TaskStore
-from egress_ray.tasks import NewTask, Page, RequestConflict, State, Task
+from egress_ray.tasks import ChannelTaken, NewTask, Page, RequestConflict, Started, State, Task
 
 TOKEN = "a-token-to-look-for-0123456789"
 
@@ -38,10 +38,10 @@ class StoreManager:
             raise self.failure
         return await self._store.run(do)
 
-    async def start(self, new: NewTask) -> Task | RequestConflict:
-        added = await self._run(lambda c: rows.add(c, new, None, time.time()))
+    async def start(self, new: NewTask) -> Started:
+        added: Entry | RequestConflict | ChannelTaken = await self._run(lambda c: rows.add(c, new, None, time.time()))
         self.started.append(new)
-        return added if isinstance(added, RequestConflict) else added.task
+        return added.task if isinstance(added, Entry) else added
 
     async def stop(self, app_id: str, task_id: str) -> tuple[Task, bool] | None:
         moved = await self.move(app_id, task_id, Event.STOP_ASKED, action="stop", reason="user_stop")
@@ -62,9 +62,6 @@ class StoreManager:
     async def recording_of(self, app_id: str, channel: str) -> str | None:
         entry = await self._run(lambda c: rows.recorded_now(c, app_id, channel))
         return None if entry is None else recording_name(app_id, entry.task.task_id, 1)
-
-    async def version(self) -> str:
-        return "1"
 
     async def ready(self) -> None:
         await self._run(lambda c: None)

@@ -15,8 +15,9 @@ from egress_ray.api.models import StartReply, StartRequest, StatusReply
 from egress_ray.folders import task_folder
 from egress_ray.manager.states import Event
 from tests.unit.api_client import TOKEN, Api, serving
-from tests.unit.test_api_requests import NATIVE, WEB
+from tests.unit.test_api_requests import WEB
 
+NATIVE: dict[str, Any] = {"channel": "room", "access_token": TOKEN, "workerUid": 1}
 SDP = {"content-type": "application/sdp"}
 
 
@@ -94,7 +95,7 @@ def test_stops_and_another_apps_tasks(api: Api) -> None:
 
 
 def test_lists_have_cursors(api: Api) -> None:
-    tasks = [api.start(NATIVE, f"request{n}").json()["task_id"] for n in range(5)]
+    tasks = [api.start({**NATIVE, "channel": "demo"}, f"request{n}").json()["task_id"] for n in range(5)]
     found: list[str] = []
     query: dict[str, str] = {"limit": "2", "state": "ENQUEUED", "cmd": "record"}
     while True:
@@ -215,6 +216,7 @@ def test_whip_sessions_are_patched_as_rfc_9725_says(api: Api) -> None:
 
 def test_publishers_push_to_one_recording_of_a_channel(api: Api) -> None:
     first = api.start(NATIVE).json()["task_id"]
+    assert api.start(NATIVE, "atonce").status_code == 409, "one that waits for its recorder is one, too"
     move(api, first, Event.CLAIMED)
     refused = api.start(NATIVE, "another")
     assert (refused.status_code, refused.json()["code"]) == (409, "channel_is_recorded")

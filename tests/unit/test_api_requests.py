@@ -16,7 +16,7 @@ from egress_ray.api.models import StartRequest
 from tests.unit.api_client import TOKEN, Api, serving
 
 _NUMBERS = itertools.count()
-NATIVE: dict[str, Any] = {"channel": "room", "access_token": TOKEN, "workerUid": 1}
+NATIVE: dict[str, Any] = {"channel": "demo", "access_token": TOKEN, "workerUid": 1}
 WEB: dict[str, Any] = {"layout": "freestyle", "url": "https://www.example.org/"}
 REGION: dict[str, Any] = {"uid": "user1", "x": 0, "y": 0, "width": 1280, "height": 720}
 SPOTLIGHT: dict[str, Any] = {**NATIVE, "layout": "spotlight"}
@@ -64,7 +64,7 @@ LIMITS: list[tuple[dict[str, Any], str, list[Any], list[Any]]] = [
     (
         NATIVE,
         "filename_pattern",
-        ["a", "a/b", "{date}-{time}_{region}", "{task_id}{channel}{user}{app_id}", "\u00e4 b"],
+        ["a", "a/b", "{date}/{time}", "{channel}/{task_id}", "{date}-{time}_{region}{user}{app_id}", "\u00e4 b"],
         ["", "{nope}", "{", "}", "/a", "../a", "a/../b", "a//b", "a/", ".a", "a\nb", "a\x7f", "a\\b", "a" * 201],
     ),
     (
@@ -138,6 +138,9 @@ def test_the_documented_limits(api: Api, payload: dict[str, Any], field: str, go
         ({**NATIVE, "layout": "customized"}, "payload.regions"),
         ({**NATIVE, "regions": [REGION]}, "payload.regions"),
         ({**NATIVE, "interval_in_ms": 5000}, "payload.interval_in_ms"),
+        ({**NATIVE, "channel": "..", "filename_pattern": "a/{channel}/{channel}/b"}, "payload.filename_pattern"),
+        ({**NATIVE, "channel": ".a", "filename_pattern": "{channel}"}, "payload.filename_pattern"),
+        ({**NATIVE, "channel": "a" * 64, "filename_pattern": "{channel}" * 4}, "payload.filename_pattern"),
         ({**NATIVE, "colour": "red"}, "payload.colour"),
         ({**NATIVE, "video": {"depth": 3}}, "payload.video.depth"),
         ({**NATIVE, "video": None, "audio": None}, "payload.audio"),

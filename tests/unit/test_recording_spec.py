@@ -11,7 +11,7 @@ import pytest
 
 from egress_ray.api.limits import PLACEHOLDERS
 from egress_ray.api.models import RecordPayload
-from egress_ray.recording.spec import expand, to_spec
+from egress_ray.recording.spec import prefix_of, to_spec
 from egress_ray.tasks import State, Task
 from recorders.spec import AudioSpec, Background, ChannelSpec, Limits, PageSpec, Region, VideoSpec
 
@@ -25,7 +25,7 @@ MEDIA = {
 
 def task(**payload: Any) -> Task:
     at = datetime(2026, 1, 31, 23, 59, 58, tzinfo=UTC)
-    return Task("my_app", "t1", "r1", "record", State.ENQUEUED, "start", at, at, {**MEDIA, **payload})
+    return Task("my_app", "t1", "r1", "record", State.ENQUEUED, "start", at, {**MEDIA, **payload})
 
 
 def test_a_channel() -> None:
@@ -106,6 +106,6 @@ def test_limits_are_the_tasks_own_or_else_the_services() -> None:
 
 @pytest.mark.parametrize("name", PLACEHOLDERS)
 def test_every_placeholder_that_is_accepted_is_filled_in(name: str) -> None:
-    expanded = expand(f"a{{{name}}}b", task(layout="flat", channel="room"))
+    expanded = prefix_of(task(layout="flat", channel="room", filename_pattern=f"a{{{name}}}b"))
     assert "{" not in expanded
     assert len(expanded) > 2

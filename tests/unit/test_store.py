@@ -13,13 +13,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import ProgrammingError
 
 from egress_ray.manager.states import Event
 from egress_ray.store import rows
 from egress_ray.store.engine import open_engine
 from egress_ray.store.rows import Entry, Key
 from egress_ray.store.store import StoreAway, TaskStore
-from egress_ray.tasks import NewTask, RequestConflict, State
+from egress_ray.tasks import ChannelTaken, NewTask, RequestConflict, State
 from tests.cluster.service import free_port
 from tests.postgres import Postgres, running_postgres
 
@@ -85,7 +86,6 @@ def test_the_token_goes_with_the_end(connection: Connection) -> None:
     stopped = rows.move(connection, key, Event.STOP_ASKED, 1002.0, action="stop", reason="user_stop")
     assert stopped is not None
     assert (stopped.task.state, stopped.task.reason, stopped.token) == (State.STOPPED, "user_stop", None)
-    assert stopped.task.updated_at.timestamp() == 1002
     assert stopped.task.created_at.timestamp() == 1000.5
     assert rows.move(connection, key, Event.STOP_ASKED, 1003) is None
 
@@ -203,6 +203,69 @@ def test_a_stop_of_what_nobody_has_recorded_is_its_end(connection: Connection) -
     assert stopped is not None
     assert stopped.task.state is State.STOPPED
     assert rows.ask_stop(connection, Key("app", "unknown"), 1001) is None
+
+
+def test_a_task_whose_files_could_not_be_deleted_is_passed_over_and_kept(connection: Connection) -> None:
+    keys = [entered(connection, new(n)).key for n in range(3)]
+    for key in keys:
+        rows.move(connection, key, Event.STOP_ASKED, 10)
+    rows.note(connection, keys[1], files=[], filed=False)
+    assert [entry.key for entry in rows.with_old_files(connection, 11, 1)] == keys[:1]
+    assert [entry.key for entry in rows.with_old_files(connection, 11, 1, 1)] == keys[2:]
+    assert rows.forget(connection, 11, filed_too=False) == 1
+    assert rows.get(connection, keys[1]) is None
+    assert rows.forget(connection, 11, filed_too=True) == 2
+
+
+def test_a_channel_that_is_pushed_to_has_one_recording(connection: Connection) -> None:
+    first = entered(connection, new(1, alone=True)).key
+    assert rows.add(connection, new(2, alone=True), None, 1) == ChannelTaken("task1")
+    assert entered(connection, new(3, alone=True, payload={"channel": "other"}))
+    assert entered(connection, new(4, alone=True, app_id="other"))
+    rows.move(connection, first, Event.CLAIMED, 2)
+    assert rows.add(connection, new(2, alone=True), None, 3) == ChannelTaken("task1")
+    assert entered(connection, new(1, alone=True)).key == first, "the same start again"
+    rows.ask_stop(connection, first, 4)
+    assert entered(connection, new(2, alone=True)).task.task_id == "task2"
+
+
+def test_what_the_database_gets_over_is_waited_for_and_a_defect_is_told(postgres: Postgres) -> None:
+    url = postgres.database()
+
+    def slow(connection: Connection) -> None:
+        connection.execute(text("SET LOCAL statement_timeout = 50"))
+        connection.execute(text("SELECT pg_sleep(5)"))
+
+    def standby(connection: Connection) -> None:
+        connection.execute(text("SET TRANSACTION READ ONLY"))
+        rows.beat(connection, 1)
+
+    async def work() -> None:
+        store = TaskStore(url)
+        with pytest.raises(StoreAway, match="statement timeout"):
+            await store.run(slow)
+        with pytest.raises(StoreAway, match="read-only"):
+            await store.run(standby)
+        with pytest.raises(ProgrammingError):
+            await store.run(lambda c: c.execute(text("SELECT nothing FROM nowhere")))
+        assert isinstance(await store.run(lambda c: rows.add(c, new(1), None, 1)), Entry)
+        store.close()
+
+    asyncio.run(work())
+
+
+def test_a_folder_that_cannot_be_made_yet(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("in the way")
+
+    async def work() -> None:
+        store = TaskStore(f"sqlite:///{tmp_path}/data/tasks.db")
+        with pytest.raises(StoreAway, match="data"):
+            await store.run(rows.open_tasks)
+        (tmp_path / "data").unlink()
+        assert await store.run(rows.open_tasks) == []
+        store.close()
+
+    asyncio.run(work())
 
 
 @pytest.mark.timeout(60)

@@ -175,5 +175,5 @@ def test_the_settings_networks() -> None:
 def test_the_rest_border(url: str, message: str | None) -> None:
     settings = load({"web": {"denied_hosts": ["ads.*"], "allowed_networks": ["10.0.0.0/8"]}})
     given = {"request_id": "a", "cmd": "record", "payload": {"layout": "freestyle", "url": url}}
-    found = [(each.field, each.message) for each in problems(StartRequest.model_validate(given), settings)]
+    found = [(each.field, each.message) for each in problems("app", StartRequest.model_validate(given), settings)]
     assert found == ([("payload.url", message)] if message else [])
