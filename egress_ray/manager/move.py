@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, cast
 
 from ray.exceptions import RayError
 
@@ -15,8 +15,8 @@ from egress_ray.store import rows
 from egress_ray.store.rows import Entry
 
 log = logging.getLogger("egress_ray.manager")
-# How long a successor may take to be up, and to record.
-_UP_S, _RECORDS_S = 30.0, 30.0
+# How long a successor may take to be up, before and after room is made for it, and to record.
+_ROOM_S, _UP_S, _RECORDS_S = 3.0, 30.0, 30.0
 # From when the successor is asked to write: the predecessor must have been told before.
 _AHEAD_S = 1.0
 _CALL_S = 5.0
@@ -46,7 +46,11 @@ async def move(
 async def _take_over(
     office: Office, entry: Entry, successor: Any, attempt: int, given_up: Callable[[], bool]
 ) -> tuple[Entry, float] | None:
-    await asyncio.wait_for(successor.__ray_ready__.remote(), _UP_S)
+    up = asyncio.ensure_future(cast(Awaitable[Any], successor.__ray_ready__.remote()))
+    await asyncio.wait({up}, timeout=_ROOM_S)
+    if not up.done():
+        await office.warm.make_way(office.cost(entry.task))
+    await asyncio.wait_for(up, _UP_S)
     node = str(await asyncio.wait_for(successor.node_id.remote(), _CALL_S))
     job = office.job(entry, attempt, standby=True)
     run = asyncio.ensure_future(successor.run.options(name=f"record {entry.task.task_id}").remote(job))
