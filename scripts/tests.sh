@@ -1,20 +1,18 @@
 #!/bin/sh
-# All tests, or those that pytest's arguments name: three at a time, then, one by one, those that hold pictures and sound
-# against the clock ("alone"). Fails if either fails, or if there are none.
+# All tests, or those that pytest's arguments name: three at a time; then, two at a time ("paired") or one by one
+# ("alone"), those that hold pictures and sound against the clock. Fails if any of them fails, or if there are none.
 set -u
+none=5 # pytest's code for no tests
+result=$none
 run() {
     .venv/bin/python -m pytest "$@"
+    code=$?
+    if [ $code -ne $none ] && { [ $result -eq 0 ] || [ $result -eq $none ]; }; then
+        result=$code
+    fi
 }
 
-run -n 3 --dist loadgroup -m "not alone" "$@"
-together=$?
+run -n 3 --dist loadgroup -m "not paired and not alone" "$@"
+run -n 2 --dist loadgroup -m paired "$@"
 run -m alone "$@"
-alone=$?
-none=5 # pytest's code for no tests
-if [ $together -ne 0 ] && [ $together -ne $none ]; then
-    exit $together
-fi
-if [ $alone -eq $none ]; then
-    exit $together
-fi
-exit $alone
+exit $result

@@ -19,5 +19,8 @@ _SERVICES = ("service", "persistent", "equipped")
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """A file's tests share what it sets up, and many share one service: each such group runs in one place."""
     for item in items:
+        if (paired := item.get_closest_marker("paired")) is not None:
+            item.add_marker(pytest.mark.xdist_group(paired.args[0]))
+            continue
         shared = [name for name in _SERVICES if name in getattr(item, "fixturenames", ())]
         item.add_marker(pytest.mark.xdist_group(shared[0] if shared else item.path.name))

@@ -11,7 +11,7 @@ from recorders.log.finish import finish
 from tests.e2e.janus_server import running_janus
 from tests.e2e.janus_timeline import check, hold, recorder
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.paired("short")
 
 
 def test_the_recording_is_as_the_meeting_was(tmp_path: Path) -> None:

@@ -119,7 +119,7 @@ def failure(spec: RecordingSpec, config: RecorderConfig = CONFIG) -> RecorderErr
     return caught.value
 
 
-@pytest.mark.alone
+@pytest.mark.paired("long")
 @pytest.mark.timeout(180)
 def test_sound_and_picture_stay_together_for_a_minute(tmp_path: Path) -> None:
     with serve_page() as url:
@@ -135,7 +135,7 @@ def test_sound_and_picture_stay_together_for_a_minute(tmp_path: Path) -> None:
     assert not report.black, "the page must not start black"
 
 
-@pytest.mark.alone
+@pytest.mark.paired("short")
 @pytest.mark.parametrize("rate", [24, 25, 60])
 def test_frames_are_exact_and_in_sync_at_other_rates(tmp_path: Path, rate: int) -> None:
     given = spec(tmp_path, "", "320x180")
@@ -157,7 +157,7 @@ class _HeldUp(Browser):
         return page
 
 
-@pytest.mark.alone
+@pytest.mark.paired("short")
 def test_no_sound_is_lost_while_the_capture_is_held_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("recorders.web.station.Browser", _HeldUp)
     with serve_page() as url:

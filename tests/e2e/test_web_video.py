@@ -47,7 +47,7 @@ def url() -> Iterator[str]:
         yield f"{origin}/video"
 
 
-@pytest.mark.alone
+@pytest.mark.paired("short")
 @pytest.mark.parametrize("rate", [30, 60])
 def test_a_video_is_seen_when_it_is_heard(tmp_path: Path, url: str, rate: int) -> None:
     record(replace(spec(tmp_path, ""), subject=PageSpec(url), video=VideoSpec(640, 360, rate, 1000)), 6)
