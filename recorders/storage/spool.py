@@ -30,7 +30,7 @@ from recorders.log.lock import locked
 from recorders.log.manifest import logged
 from recorders.log.segment_log import IndexReader, read_index
 from recorders.storage.place import Place
-from recorders.storage.remote import Remote
+from recorders.storage.remote import Remote, Stored
 
 log = logging.getLogger("recorders.storage")
 PLACE = ".spool.json"
@@ -214,7 +214,7 @@ class Spool:
             target = self.folder / _name(entry)
             if not target.is_file() and _name(entry) in self._uploaded:
                 target.parent.mkdir(parents=True, exist_ok=True)
-                self._remote.fetch(_name(entry), target, entry.sha256)
+                self._remote.fetch(_name(entry), target, Stored(entry.bytes, entry.sha256))
 
     def _pending(self, index: Index) -> list[Attempt | Part]:
         return [entry for entry in index.entries if _name(entry) not in self._uploaded]

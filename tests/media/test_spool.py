@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import shutil
@@ -10,10 +11,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from starlette.responses import StreamingResponse
 
+from egress_ray.api.stored import stored as served
 from recorders.errors import RecorderError, StorageAway
 from recorders.log.segment_log import read_index
 from recorders.spec import Format
+from recorders.storage import remote as remote_module
 from recorders.storage.place import Place
 from recorders.storage.remote import Remote
 from recorders.storage.spool import Spool, spool_of
@@ -260,12 +264,85 @@ def test_what_is_fetched_is_what_was_stored_or_an_error(s3: S3, tmp_path: Path, 
     remote = Remote(place.url, place.path)
     (tmp_path / "a").write_bytes(b"abc")
     stored = remote.put(tmp_path / "a", "a")
-    remote.fetch("a", tmp_path / "b", stored.sha256)
+    remote.fetch("a", tmp_path / "b", stored)
     assert (tmp_path / "b").read_bytes() == b"abc"
     s3.corrupt(f"kept/{place.path}/a")
     with pytest.raises(StorageAway, match="something else"):
-        remote.fetch("a", tmp_path / "c", stored.sha256)
+        remote.fetch("a", tmp_path / "c", stored)
     assert not (tmp_path / "c").exists()
+
+
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> int:
+    """The time of a request, and what it moves, scaled down; the bytes of a file that takes several times as long at
+    a third of a megabyte a second."""
+    monkeypatch.setattr(remote_module, "_REQUEST_S", 1.0)
+    monkeypatch.setattr(remote_module, "_AGAIN_S", 1.3)
+    monkeypatch.setattr(remote_module, "_PIECE", 64 * 1024)
+    return 16 * 64 * 1024 + 1000
+
+
+_SLOW = 320 * 1024
+
+
+def test_a_large_file_is_stored_over_a_slow_uplink(s3: S3, tmp_path: Path, place: Place, hasty: int) -> None:
+    big = tmp_path / "big"
+    big.write_bytes(bytes(hasty))
+    begun = time.monotonic()
+    with s3.limited(up=_SLOW):
+        Remote(place.url, place.path).put(big, "big")
+    assert time.monotonic() - begun > 2 * remote_module._REQUEST_S
+    assert _objects(s3, place)["big"] == big.read_bytes()
+
+
+def test_what_is_no_checksum_is_verified_by_reading_it_however_long_that_takes(
+    s3: S3, tmp_path: Path, place: Place, hasty: int
+) -> None:
+    big = tmp_path / "big"
+    big.write_bytes(bytes(hasty))
+    begun = time.monotonic()
+    with s3.limited(down=_SLOW, checksums=False):
+        Remote(place.url, place.path).put(big, "big")
+    assert time.monotonic() - begun > 2 * remote_module._REQUEST_S, "it was read"
+
+
+def test_a_large_file_is_fetched_and_served_however_long_that_takes(
+    s3: S3, tmp_path: Path, place: Place, hasty: int
+) -> None:
+    big, remote = tmp_path / "big", Remote(place.url, place.path)
+    big.write_bytes(hashlib.shake_256(b"big").digest(hasty))
+    stored = remote.put(big, "big")
+
+    async def serve() -> bytes:
+        response = await served(remote, "big", "bytes=100-", "video/mp4", {})
+        assert isinstance(response, StreamingResponse)
+        assert response.headers["content-range"] == f"bytes 100-{hasty - 1}/{hasty}"
+        return b"".join([bytes(piece) async for piece in response.body_iterator])  # type: ignore[arg-type]
+
+    with s3.limited(down=_SLOW):
+        begun = time.monotonic()
+        remote.fetch("big", tmp_path / "copy", stored)
+        assert time.monotonic() - begun > 2 * remote_module._REQUEST_S
+        assert asyncio.run(serve()) == big.read_bytes()[100:]
+    assert (tmp_path / "copy").read_bytes() == big.read_bytes()
+
+
+def test_an_object_that_is_replaced_while_it_is_served_is_not_mixed(
+    s3: S3, tmp_path: Path, place: Place, hasty: int
+) -> None:
+    remote = Remote(place.url, place.path)
+    (tmp_path / "a").write_bytes(bytes(hasty))
+    remote.put(tmp_path / "a", "a")
+
+    async def read() -> int:
+        pieces = await remote.open("a", 0, hasty)
+        length = len(bytes(await anext(pieces)))
+        s3.corrupt(f"kept/{place.path}/a")
+        with pytest.raises(StorageAway):
+            await anext(pieces)
+        return length
+
+    assert asyncio.run(read()) < hasty
 
 
 def test_a_bucket_that_does_not_exist_is_told_without_address(s3: S3, tmp_path: Path) -> None:
