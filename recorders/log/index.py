@@ -9,6 +9,8 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 
+# Media times (seconds) are from 0 to before this: no recording lasts for thirty years.
+LONGEST_S = 1e9
 # Times of the same moment that were reckoned in two ways.
 _SAME_S = 0.001
 
@@ -67,6 +69,11 @@ class Index:
     def seconds(self) -> float:
         """Recorded media, gaps left out."""
         return sum(part.duration for part in self.parts)
+
+    @property
+    def end(self) -> float:
+        """Media seconds up to which it goes."""
+        return max((part.start + part.duration for part in self.parts), default=0.0)
 
     @property
     def slates(self) -> tuple[Slate, ...]:
@@ -139,7 +146,7 @@ def line(entry: Attempt | Part) -> bytes:
 
 
 def entries(lines: Iterable[bytes]) -> Iterator[Attempt | Part]:
-    """What the lines say; a line that is not whole (a write cut short) is left out."""
+    """What the lines say; left out is one that is not whole (a write cut short), or of a time that there cannot be."""
     for raw in lines:
         try:
             entry = json.loads(raw)
@@ -148,7 +155,9 @@ def entries(lines: Iterable[bytes]) -> Iterator[Attempt | Part]:
                 yield Attempt(**entry)
             elif kind == "part":
                 slates = tuple(Slate(**slate) for slate in entry.pop("slates", ()))
-                yield Part(**entry, slates=slates)
+                part = Part(**entry, slates=slates)
+                if 0 <= part.start < LONGEST_S:
+                    yield part
         except (ValueError, TypeError, KeyError, AttributeError):
             continue
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -22,9 +24,13 @@ def test_a_file_cut_anywhere_is_the_log_up_to_there(index: Index, data: st.DataO
     assert found.parts == index.parts[: len(found.parts)]
 
 
-@given(
-    indexes(), st.integers(0, 30), st.sampled_from([b'{"kind":"pa', b"\xff\xfe", b"[]", b"null", b"", b'{"kind":"x"}'])
-)
+_CUT = [b'{"kind":"pa', b"\xff\xfe", b"[]", b"null", b"", b'{"kind":"x"}']
+_IMPOSSIBLE = [
+    line(entry_of(attempt, False, start=at)) for attempt in (1, 2) for at in (2.0**64 / 90000, -8.0, math.nan)
+]
+
+
+@given(indexes(), st.integers(0, 30), st.sampled_from([*_CUT, *_IMPOSSIBLE]))
 def test_a_broken_line_spoils_no_other(index: Index, at: int, broken: bytes) -> None:
     lines = lines_of(index)
     assert parse([*lines[:at], broken, *lines[at:]]) == index
@@ -51,7 +57,7 @@ def test_only_the_newest_attempt_writes(writes: list[tuple[int, bool]]) -> None:
 
 def test_figures() -> None:
     index = Index()
-    assert (index.epoch, index.seconds, index.newest_attempt) == (None, 0.0, 0)
+    assert (index.epoch, index.seconds, index.newest_attempt, index.end) == (None, 0.0, 0, 0.0)
     for entry in (
         entry_of(1, True),
         entry_of(1, False),
@@ -59,7 +65,7 @@ def test_figures() -> None:
         entry_of(3, False, start=7.0, duration=0.5),
     ):
         index = index.plus(entry)
-    assert (index.epoch, index.seconds, index.newest_attempt) == (1.5, 2.5, 3)
+    assert (index.epoch, index.seconds, index.newest_attempt, index.end) == (1.5, 2.5, 3, 7.5)
     late = index.parts[-1]
     assert isinstance(late, Part)
     assert index.attempt_of(late).init == "rec_3_init.mp4"
