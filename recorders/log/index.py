@@ -6,6 +6,7 @@ Pure parsing and writing of lines; the file itself belongs to `segment_log`.
 from __future__ import annotations
 
 import json
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 
@@ -52,7 +53,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """What has become durable so far."""
+    """What has become durable so far; parts in the order of their attempts."""
 
     attempts: tuple[Attempt, ...] = ()
     parts: tuple[Part, ...] = ()
@@ -109,7 +110,15 @@ class Index:
     def of(self, attempt: int) -> Index:
         """Only what one attempt has written."""
         mine = (entry for entry in self.attempts if entry.attempt == attempt)
-        return Index(tuple(mine), tuple(part for part in self.parts if part.attempt == attempt))
+        first = bisect_left(self.parts, attempt, key=lambda part: part.attempt)
+        last = bisect_right(self.parts, attempt, first, key=lambda part: part.attempt)
+        return Index(tuple(mine), self.parts[first:last])
+
+    def continues(self, before: Index) -> bool:
+        """Whether it is that one, with more at its end or nothing."""
+        attempts, parts = len(before.attempts), len(before.parts)
+        same = self.attempts[:attempts] == before.attempts
+        return same and self.parts[max(0, parts - 1) : parts] == before.parts[-1:]
 
     @property
     def lines(self) -> bytes:

@@ -15,12 +15,15 @@ from starlette.responses import StreamingResponse
 
 from egress_ray.api.stored import stored as served
 from recorders.errors import RecorderError, StorageAway
-from recorders.log.segment_log import read_index
+from recorders.log import index as index_module
+from recorders.log.index import Attempt, Part, line, parse
+from recorders.log.segment_log import SegmentLog, read_index
 from recorders.spec import Format
 from recorders.storage import remote as remote_module
+from recorders.storage import spool as spool_module
 from recorders.storage.place import Place
 from recorders.storage.remote import Remote
-from recorders.storage.spool import Spool, spool_of
+from recorders.storage.spool import Spool, _name, spool_of
 from recorders.storage.uploader import Uploader
 from tests.media.log_maker import content, write
 from tests.oracle.hls import probe_quiet, validate
@@ -237,6 +240,50 @@ def test_while_the_store_is_away_recording_goes_on_and_nothing_is_lost(s3: S3, t
     assert not tmp_path.exists()
     kept = _download(s3, place, tmp_path)
     assert content(kept / "rec.m3u8").numbers == [*range(60), *range(70, 205), *range(210, 270)]
+
+
+def test_what_is_stored_is_not_gone_through_again_for_each_part(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "task"
+    place = Place(f"file://{tmp_path}/kept", "t", "rec", "mp4")
+    log = SegmentLog(folder, "rec", 1)
+    log.begin(0.0, b"init", 2.0)
+    data, digest = b"part", hashlib.sha256(b"part").hexdigest()
+
+    def close(first: int, last: int) -> None:
+        parts = [Part(1, k, f"rec_1_{k:05d}.m4s", 2.0 * k, 2.0, len(data), digest) for k in range(first, last)]
+        for part in parts:
+            (folder / part.name).write_bytes(data)
+        with (folder / "index.jsonl").open("ab") as file:
+            file.writelines(map(line, parts))
+
+    spool = Spool(folder, place)
+    looked: list[str] = []
+
+    def counted(entry: Attempt | Part) -> bytes:
+        looked.append("line")
+        return line(entry)
+
+    def named(entry: Attempt | Part) -> str:
+        looked.append("name")
+        return _name(entry)
+
+    with spool.held(1):
+        close(0, 600)
+        spool.advance(live=True)
+        monkeypatch.setattr(index_module, "line", counted)
+        monkeypatch.setattr(spool_module, "_name", named)
+        for k in range(600, 610):
+            close(k, k + 1)
+            spool.advance(live=True)
+            assert spool.backlog == 0
+    assert looked.count("name") < 10 * 10, "the part that is new"
+    assert looked.count("line") < 10 * 256, "the piece of the index that grows"
+    kept = tmp_path / "kept" / "t"
+    pieces = sorted(kept.glob("index_*.jsonl"))
+    assert parse(b"".join(piece.read_bytes() for piece in pieces).splitlines()) == read_index(folder)
+    assert len(list(kept.glob("*.m4s"))) == 610
 
 
 def test_only_one_at_a_time_is_at_a_spool(s3: S3, tmp_path: Path, place: Place) -> None:

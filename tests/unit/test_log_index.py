@@ -26,7 +26,7 @@ def test_a_file_cut_anywhere_is_the_log_up_to_there(index: Index, data: st.DataO
 
 _CUT = [b'{"kind":"pa', b"\xff\xfe", b"[]", b"null", b"", b'{"kind":"x"}']
 _IMPOSSIBLE = [
-    line(entry_of(attempt, False, start=at)) for attempt in (1, 2) for at in (2.0**64 / 90000, -8.0, math.nan)
+    line(entry_of(attempt, False, k=99, start=at)) for attempt in (1, 2) for at in (2.0**64 / 90000, -8.0, math.nan)
 ]
 
 
@@ -53,6 +53,22 @@ def test_only_the_newest_attempt_writes(writes: list[tuple[int, bool]]) -> None:
     numbers = [attempt.attempt for attempt in index.attempts]
     assert numbers == sorted(set(numbers))
     assert index.newest_attempt == newest
+
+
+@given(indexes(), st.data())
+def test_what_an_attempt_has_written(index: Index, data: st.DataObject) -> None:
+    attempt = data.draw(st.integers(0, 5))
+    mine = index.of(attempt)
+    assert [*mine.attempts] == [entry for entry in index.attempts if entry.attempt == attempt]
+    assert [*mine.parts] == [part for part in index.parts if part.attempt == attempt]
+
+
+@given(indexes(), st.integers(0, 30))
+def test_a_log_continues_what_it_was(index: Index, at: int) -> None:
+    before = parse(lines_of(index)[:at])
+    assert index.continues(before)
+    assert before.continues(index) == (before == index)
+    assert not index.parts or not Index(index.attempts, index.parts[1:]).continues(index)
 
 
 def test_figures() -> None:
