@@ -37,6 +37,12 @@ class Slate:
     why: str
 
 
+def within(slates: Iterable[Slate], start: float, end: float, least: float) -> tuple[Slate, ...]:
+    """What of them is in a stretch, and longer than `least` (media seconds)."""
+    cut = (Slate(max(each.start, start), min(each.end, end), each.why) for each in slates)
+    return tuple(each for each in cut if each.end - each.start > least)
+
+
 @dataclass(frozen=True, slots=True)
 class Part:
     """A closed part. `start` and `duration` are media seconds since the epoch; `slates` is what of it is slate."""
