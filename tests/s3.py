@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import re
 import select
@@ -10,6 +11,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +22,24 @@ from obstore.store import S3Store
 
 BUCKET = "recordings"
 _STARTS_S = 20.0
+# S3 asks for 5 MiB; tests have less time.
+_SMALLEST_PIECE = 64 * 1024
+_HEX, _LETTERS = b"0123456789abcdef", b"ghijklmnopqrstuv"
+
+
+class _Pace:
+    """So many bytes a second, whoever sends them."""
+
+    def __init__(self) -> None:
+        self.rate = math.inf
+        self._lock = threading.Lock()
+        self._free_at = 0.0
+
+    def wait(self, size: int) -> None:
+        """Until it is these bytes' turn to have been sent."""
+        with self._lock:
+            self._free_at = max(self._free_at, time.monotonic()) + size / self.rate
+        time.sleep(max(0.0, self._free_at - time.monotonic()))
 
 
 @dataclass
@@ -28,6 +48,9 @@ class S3:
 
     port: int
     server_port: int
+    up: _Pace = field(default_factory=_Pace)
+    down: _Pace = field(default_factory=_Pace)
+    checksums: bool = True
     _up: threading.Event = field(default_factory=threading.Event)
     _links: list[socket.socket] = field(default_factory=list)
 
@@ -52,6 +75,15 @@ class S3:
     def mend(self) -> None:
         """Let clients through."""
         self._up.set()
+
+    @contextlib.contextmanager
+    def limited(self, *, up: float = math.inf, down: float = math.inf, checksums: bool = True) -> Iterator[None]:
+        """A way of so many bytes a second to it and from it, and ETags that are no `checksums`, as in some stores."""
+        self.up.rate, self.down.rate, self.checksums = up, down, checksums
+        try:
+            yield
+        finally:
+            self.up.rate, self.down.rate, self.checksums = math.inf, math.inf, True
 
     def objects(self, beginning: str = "") -> dict[str, bytes]:
         """All objects whose key begins so, whether the way is cut or not; keys without that beginning."""
@@ -79,7 +111,10 @@ def s3_server(log: Path) -> Iterator[S3]:
     """A server with an empty bucket, for as long as the context lasts."""
     with log.open("wb") as out:
         process = subprocess.Popen(
-            [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"], stdout=out, stderr=subprocess.STDOUT
+            [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"],
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, "S3_UPLOAD_PART_MIN_SIZE": str(_SMALLEST_PIECE)},
         )
     try:
         with socket.create_server(("127.0.0.1", 0)) as door:
@@ -114,18 +149,28 @@ def _serve(s3: S3, door: socket.socket) -> None:
                 continue
             server = socket.create_connection(("127.0.0.1", s3.server_port))
             s3._links += [client, server]
-            threading.Thread(target=_relay, args=(client, server), daemon=True).start()
+            threading.Thread(target=_relay, args=(s3, client, server), daemon=True).start()
 
 
-def _relay(client: socket.socket, server: socket.socket) -> None:
+def _relay(s3: S3, client: socket.socket, server: socket.socket) -> None:
     other = {client: server, server: client}
+    pace = {client: s3.up, server: s3.down}
     with client, server, contextlib.suppress(OSError, ValueError):
         while True:
             for ready in select.select([client, server], [], [])[0]:
                 data = ready.recv(65536)
                 if not data:
                     return
-                other[ready].sendall(data)
+                pace[ready].wait(len(data))
+                other[ready].sendall(data if s3.checksums else _disguised(data, for_client=ready is server))
+
+
+def _disguised(data: bytes, *, for_client: bool) -> bytes:
+    """With ETags in letters that no checksum has, or back."""
+    pattern, there = (
+        (rb'(?<=ETag: ")[0-9a-f]{32}', (_HEX, _LETTERS)) if for_client else (rb"[g-v]{32}", (_LETTERS, _HEX))
+    )
+    return re.sub(pattern, lambda match: match[0].translate(bytes.maketrans(*there)), data)
 
 
 @contextlib.contextmanager

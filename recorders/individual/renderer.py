@@ -99,8 +99,12 @@ class IndividualRenderer:
         codecs = codecs_of(spec.format)
         for name in files.logs_in(Path(spec.folder), spec.prefix):
             self._logs[name.user] = UserLog(spec, name.user, self._lease)
-        known = [log.newest.epoch for log in self._logs.values() if log.newest.epoch is not None]
-        epoch = spec.epoch if spec.epoch is not None else min(known, default=time.time() - self._delay)
+        logs = [log.newest for log in self._logs.values()]
+        known = [log.epoch for log in logs if log.epoch is not None]
+        captured = time.time() - self._delay
+        epoch = spec.epoch if spec.epoch is not None else min(known, default=captured)
+        # A wall clock that is behind the logs, because it was set back or is another node's, goes on at their end.
+        reached = max(captured - epoch, *(log.end for log in logs), 0.0)
         self.epoch = epoch
         return Terms(
             subject=replace(self._subject, users=(), layout="flat", regions=()),
@@ -109,7 +113,7 @@ class IndividualRenderer:
             video_codec=codecs.video or "h264",
             audio=audio,
             audio_codec=codecs.audio,
-            zero=time.monotonic() - (time.time() - epoch),
+            zero=time.monotonic() - self._delay - reached,
             epoch=epoch,
             keyframe=self._keyframe,
             count=self._stage.count,

@@ -104,13 +104,16 @@ def _timescales(moov: bytes) -> Iterator[tuple[int, int]]:
 
 
 def _times(moof: bytes) -> list[tuple[int, int, int]]:
-    """Of each track that has samples here its id, the decode time of the first, and the sum of their durations."""
+    """Of each track that has samples here its id, the decode time of the first, and the sum of their durations.
+
+    They are unsigned, but FFmpeg writes those before 0 in two's complement, and as such they are read.
+    """
     found = []
     for kind, traf in boxes(moof):
         if kind == b"traf":
             tfhd, tfdt = _need(traf, b"tfhd"), _need(traf, b"tfdt")
             (track,) = struct.unpack_from(">I", tfhd, 4)
-            (start,) = struct.unpack_from(">Q" if tfdt[0] == 1 else ">I", tfdt, 4)
+            (start,) = struct.unpack_from(">q" if tfdt[0] == 1 else ">I", tfdt, 4)
             default = _default_duration(tfhd)
             found.append(
                 (track, start, sum(_run_duration(trun, default) for kind, trun in boxes(traf) if kind == b"trun"))

@@ -18,7 +18,7 @@ from av.video.codeccontext import VideoCodecContext
 from recorders.errors import RecorderError
 from recorders.log import files
 from recorders.log.boxes import Fragment, Fragmenter
-from recorders.log.index import Slate
+from recorders.log.index import Slate, within
 from recorders.log.journal import Heading, Journal, Kind, Packet
 from recorders.log.segment_log import SegmentLog
 from recorders.log.tracks import UNSPECIFIED, AudioTrack, VideoTrack
@@ -40,6 +40,11 @@ class _Memory(io.RawIOBase):
     def write(self, data: Any) -> int:
         self._fragmenter.feed(bytes(data))
         return len(data)
+
+
+def slack_of(video: VideoTrack | None) -> float:
+    """Seconds that are none in a stretch of pictures: half of one."""
+    return 0.5 / video.frame_rate if video else 0.05
 
 
 class Muxer:
@@ -155,7 +160,7 @@ class CmafWriter:
             self._rates["audio"] = audio.sample_rate
         self._seen: dict[Kind, float] = dict.fromkeys(self._rates, -math.inf)
         self._heading = Heading(log.attempt, part_seconds, epoch, video, audio)
-        self._slack = slack if slack is not None else 0.5 / video.frame_rate if video else 0.05
+        self._slack = slack if slack is not None else slack_of(video)
         self._muxer = Muxer(video, audio, part_seconds)
         self._journal: Journal | None = None
         self._early: list[Packet] = []  # those that are not in the journal yet
@@ -191,6 +196,8 @@ class CmafWriter:
             self._slates[-1] = Slate(before.start, end, why)
         else:
             self._slates.append(Slate(start, end, why))
+        if self._journal is not None and not self._closed:
+            self._journal.slate(self._slates[-1])
 
     def _look_for_end(self) -> None:
         if self._window.over(self._seen.get("video"), self._seen.get("audio")):
@@ -231,6 +238,8 @@ class CmafWriter:
             log, heading = self._log, self._heading
             log.begin(heading.epoch, self._muxer.init, heading.part_seconds)
             self._journal = Journal(log.folder / files.journal_name(log.prefix, log.attempt), heading)
+            for slate in self._slates:
+                self._journal.slate(slate)
         for fragment in self._muxer.take():
             if not self._held:
                 self._start, self._duration = fragment.start, 0.0
@@ -244,9 +253,8 @@ class CmafWriter:
         if self._held:
             data, self._held = b"".join(self._held), []
             end = self._start + self._duration
-            within = (Slate(max(each.start, self._start), min(each.end, end), each.why) for each in self._slates)
-            slates = tuple(each for each in within if each.end - each.start > self._slack)
+            slates = within(self._slates, self._start, end, self._slack)
             self._log.append(data, start=self._start, duration=self._duration, slates=slates)
             self._slates = [each for each in self._slates if each.end > end]
             if self._journal is not None:
-                self._journal.cut(self._ends)
+                self._journal.cut(self._ends, self._slates)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,8 +24,7 @@ USER = "{user}"
 RUNS = 1_000_000
 
 _KEY = r"[A-Za-z0-9_-]+"
-_OF_USER = re.compile(rf"index\.({_KEY})\.jsonl")
-_PIECE_OF_USER = re.compile(rf"index\.({_KEY})\.\d+_\d+\.jsonl")
+_OF_USER = re.compile(rf"index\.({_KEY})(?:\.\d+_\d+)?\.jsonl")
 _TEMPORARY = re.compile(r"\.[0-9a-f]{16}\.tmp")
 
 
@@ -60,14 +59,13 @@ def logs_among(names: Iterable[str], prefix: str) -> list[LogName]:
     """The logs of the task whose indices, or pieces of them, are among these file names; the only one, if it is one."""
     if USER not in prefix:
         return [LogName(prefix)]
-    found = (_OF_USER.fullmatch(name) or _PIECE_OF_USER.fullmatch(name) for name in names)
+    found = map(_OF_USER.fullmatch, names)
     return [log_of(prefix, user) for user in sorted({match[1] for match in found if match})]
 
 
 def logs_in(folder: Path, prefix: str) -> list[LogName]:
     """The logs in a task's folder."""
-    names = (path.name for path in Path(folder).iterdir()) if USER in prefix and Path(folder).is_dir() else ()
-    return logs_among(names, prefix)
+    return logs_among(_names_in(Path(folder)) if USER in prefix else (), prefix)
 
 
 def playlist_name(prefix: str) -> str:
@@ -125,10 +123,15 @@ def beside_among(names: Iterable[str], prefix: str) -> tuple[str, ...]:
 
 def beside_in(folder: Path, prefix: str) -> tuple[str, ...]:
     """Those in a task's folder."""
-    within = (Path(folder) / prefix).parent
-    if not within.is_dir():
-        return ()
-    return beside_among((path.relative_to(folder).as_posix() for path in within.iterdir()), prefix)
+    above = prefix[: prefix.rfind("/") + 1]
+    return beside_among((above + name for name in _names_in(Path(folder) / above)), prefix)
+
+
+def _names_in(folder: Path) -> Iterator[str]:
+    """Without a path for each: a recording of days has a great many files."""
+    if folder.is_dir():
+        with os.scandir(folder) as found:
+            yield from (entry.name for entry in found)
 
 
 def _stem(prefix: str, attempt: int) -> str:

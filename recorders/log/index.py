@@ -6,9 +6,12 @@ Pure parsing and writing of lines; the file itself belongs to `segment_log`.
 from __future__ import annotations
 
 import json
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 
+# Media times (seconds) are from 0 to before this: no recording lasts for thirty years.
+LONGEST_S = 1e9
 # Times of the same moment that were reckoned in two ways.
 _SAME_S = 0.001
 
@@ -34,6 +37,12 @@ class Slate:
     why: str
 
 
+def within(slates: Iterable[Slate], start: float, end: float, least: float) -> tuple[Slate, ...]:
+    """What of them is in a stretch, and longer than `least` (media seconds)."""
+    cut = (Slate(max(each.start, start), min(each.end, end), each.why) for each in slates)
+    return tuple(each for each in cut if each.end - each.start > least)
+
+
 @dataclass(frozen=True, slots=True)
 class Part:
     """A closed part. `start` and `duration` are media seconds since the epoch; `slates` is what of it is slate."""
@@ -50,7 +59,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """What has become durable so far."""
+    """What has become durable so far; parts in the order of their attempts."""
 
     attempts: tuple[Attempt, ...] = ()
     parts: tuple[Part, ...] = ()
@@ -67,6 +76,11 @@ class Index:
     def seconds(self) -> float:
         """Recorded media, gaps left out."""
         return sum(part.duration for part in self.parts)
+
+    @property
+    def end(self) -> float:
+        """Media seconds up to which it goes."""
+        return max((part.start + part.duration for part in self.parts), default=0.0)
 
     @property
     def slates(self) -> tuple[Slate, ...]:
@@ -102,7 +116,15 @@ class Index:
     def of(self, attempt: int) -> Index:
         """Only what one attempt has written."""
         mine = (entry for entry in self.attempts if entry.attempt == attempt)
-        return Index(tuple(mine), tuple(part for part in self.parts if part.attempt == attempt))
+        first = bisect_left(self.parts, attempt, key=lambda part: part.attempt)
+        last = bisect_right(self.parts, attempt, first, key=lambda part: part.attempt)
+        return Index(tuple(mine), self.parts[first:last])
+
+    def continues(self, before: Index) -> bool:
+        """Whether it is that one, with more at its end or nothing."""
+        attempts, parts = len(before.attempts), len(before.parts)
+        same = self.attempts[:attempts] == before.attempts
+        return same and self.parts[max(0, parts - 1) : parts] == before.parts[-1:]
 
     @property
     def lines(self) -> bytes:
@@ -139,7 +161,7 @@ def line(entry: Attempt | Part) -> bytes:
 
 
 def entries(lines: Iterable[bytes]) -> Iterator[Attempt | Part]:
-    """What the lines say; a line that is not whole (a write cut short) is left out."""
+    """What the lines say; left out is one that is not whole (a write cut short), or of a time that there cannot be."""
     for raw in lines:
         try:
             entry = json.loads(raw)
@@ -148,7 +170,9 @@ def entries(lines: Iterable[bytes]) -> Iterator[Attempt | Part]:
                 yield Attempt(**entry)
             elif kind == "part":
                 slates = tuple(Slate(**slate) for slate in entry.pop("slates", ()))
-                yield Part(**entry, slates=slates)
+                part = Part(**entry, slates=slates)
+                if 0 <= part.start < LONGEST_S:
+                    yield part
         except (ValueError, TypeError, KeyError, AttributeError):
             continue
 

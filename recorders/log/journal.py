@@ -11,15 +11,18 @@ import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from recorders.log import files
+from recorders.log.index import Slate
 from recorders.log.tracks import AudioTrack, VideoTrack
 
 Kind = Literal["video", "audio"]
 # Kind, whether it is a keyframe, time, duration, length of the data, CRC-32 of all of this but itself and of the data.
 _HEAD = struct.Struct(">B?qIII")
 _KINDS: tuple[Kind, ...] = ("video", "audio")
+# In place of a packet's kind: the data is a slate, as JSON.
+_SLATE = len(_KINDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,14 @@ class Heading:
     audio: AudioTrack | None
 
 
+class Left(NamedTuple):
+    """What a journal holds."""
+
+    heading: Heading
+    packets: list[Packet]
+    slates: list[Slate]
+
+
 class Journal:
     """One attempt's journal, by its only writer. A disk that refuses ends the journal and not the recording."""
 
@@ -51,22 +62,25 @@ class Journal:
         self._path = path
         self._heading = _encode(heading)
         self._packets: list[Packet] = []
+        self._slates: list[Slate] = []
         self._broken = False
         self._restart()
 
     def add(self, packet: Packet) -> None:
         """The next packet as muxed."""
         self._packets.append(packet)
-        if self._broken:
-            return
-        try:
-            self._file.write(_record(packet))
-        except OSError:
-            self._broken = True
+        self._write(_record(packet))
 
-    def cut(self, ends: dict[Kind, int]) -> None:
-        """A part is in the log: only what comes at these times (pictures, samples) or later is still open."""
+    def slate(self, slate: Slate) -> None:
+        """What comes next is slate; one that begins where the last one does is in its place."""
+        _enter(self._slates, slate)
+        self._write(_record(slate))
+
+    def cut(self, ends: dict[Kind, int], slates: Iterable[Slate] = ()) -> None:
+        """A part is in the log: only what comes at these times (pictures, samples) or later is still open, and
+        `slates`."""
         self._packets = [packet for packet in self._packets if packet.time >= ends.get(packet.kind, 0)]
+        self._slates = list(slates)
         if not self._broken:
             self._file.close()
         self._restart()
@@ -77,10 +91,19 @@ class Journal:
             self._file.close()
         self._path.unlink(missing_ok=True)
 
+    def _write(self, record: bytes) -> None:
+        if self._broken:
+            return
+        try:
+            self._file.write(record)
+        except OSError:
+            self._broken = True
+
     def _restart(self) -> None:
         draft = files.temporary(self._path)
+        records = [*map(_record, self._slates), *map(_record, self._packets)]
         try:
-            draft.write_bytes(self._heading + b"".join(map(_record, self._packets)))
+            draft.write_bytes(self._heading + b"".join(records))
             draft.replace(self._path)
             self._file = self._path.open("ab", buffering=0)
             self._broken = False
@@ -89,7 +112,7 @@ class Journal:
             draft.unlink(missing_ok=True)
 
 
-def read(path: Path) -> tuple[Heading, list[Packet]] | None:
+def read(path: Path) -> Left | None:
     """A journal as far as it is whole; None when there is none, or not even its heading."""
     try:
         raw = path.read_bytes()
@@ -97,9 +120,21 @@ def read(path: Path) -> tuple[Heading, list[Packet]] | None:
         return None
     heading, _, rest = raw.partition(b"\n")
     try:
-        return _decode(heading), list(_packets(rest))
+        left = Left(_decode(heading), [], [])
     except (ValueError, TypeError, KeyError):
         return None
+    for entry in _records(rest):
+        if isinstance(entry, Slate):
+            _enter(left.slates, entry)
+        else:
+            left.packets.append(entry)
+    return left
+
+
+def _enter(slates: list[Slate], slate: Slate) -> None:
+    if slates and slates[-1].start == slate.start:
+        slates.pop()
+    slates.append(slate)
 
 
 def _encode(heading: Heading) -> bytes:
@@ -123,13 +158,16 @@ def _decode(raw: bytes) -> Heading:
     )
 
 
-def _record(packet: Packet) -> bytes:
-    values = (_KINDS.index(packet.kind), packet.key, packet.time, packet.duration, len(packet.data))
-    crc = zlib.crc32(packet.data, zlib.crc32(repr(values).encode()))
-    return _HEAD.pack(*values, crc) + packet.data
+def _record(entry: Packet | Slate) -> bytes:
+    if isinstance(entry, Slate):
+        kind, key, time, duration, data = _SLATE, False, 0, 0, json.dumps(asdict(entry)).encode()
+    else:
+        kind, key, time, duration, data = _KINDS.index(entry.kind), entry.key, entry.time, entry.duration, entry.data
+    values = (kind, key, time, duration, len(data))
+    return _HEAD.pack(*values, zlib.crc32(data, zlib.crc32(repr(values).encode()))) + data
 
 
-def _packets(raw: bytes) -> Iterator[Packet]:
+def _records(raw: bytes) -> Iterator[Packet | Slate]:
     at = 0
     while at + _HEAD.size <= len(raw):
         kind, key, time, duration, size, crc = _HEAD.unpack_from(raw, at)
@@ -137,7 +175,7 @@ def _packets(raw: bytes) -> Iterator[Packet]:
         values = (kind, key, time, duration, size)
         if len(data) < size or zlib.crc32(data, zlib.crc32(repr(values).encode())) != crc:
             return
-        yield Packet(_KINDS[kind], time, duration, key, data)
+        yield Slate(**json.loads(data)) if kind == _SLATE else Packet(_KINDS[kind], time, duration, key, data)
         at += _HEAD.size + size
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from recorders.lease import Lease
 from recorders.log import files
 from recorders.log.boxes import Fragmenter
-from recorders.log.cmaf import Muxer
+from recorders.log.cmaf import Muxer, slack_of
 from recorders.log.files import LogName
-from recorders.log.index import Index
+from recorders.log.index import Index, within
 from recorders.log.journal import Heading, Kind, decodable, read
 from recorders.log.segment_log import SegmentLog, read_index
 from recorders.spec import RecordingSpec
@@ -38,7 +38,7 @@ def salvage(folder: Path, name: LogName) -> None:
     path = folder / files.journal_name(name.prefix, index.newest_attempt)
     found = read(path)
     if found is not None:
-        heading, packets = found
+        heading, packets, slates = found
         muxer = Muxer(heading.video, heading.audio, heading.part_seconds)
         left = decodable(packets, _ends(folder, index, heading, muxer))
         for packet in left:
@@ -47,9 +47,10 @@ def salvage(folder: Path, name: LogName) -> None:
         fragments = muxer.take() if left else []
         if fragments:
             log = SegmentLog(folder, name.prefix, index.newest_attempt, index=name.index)
-            duration = sum(fragment.duration for fragment in fragments)
+            start, duration = fragments[0].start, sum(fragment.duration for fragment in fragments)
             data = b"".join(fragment.data for fragment in fragments)
-            log.append(data, start=fragments[0].start, duration=duration, salvaged=True)
+            shown = within(slates, start, start + duration, slack_of(heading.video))
+            log.append(data, start=start, duration=duration, salvaged=True, slates=shown)
     path.unlink(missing_ok=True)
 
 

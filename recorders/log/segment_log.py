@@ -14,7 +14,7 @@ from pathlib import Path
 from recorders.errors import Fenced, RecorderError, Unwritable
 from recorders.lease import Lease
 from recorders.log import files
-from recorders.log.index import Attempt, Index, Part, Slate, entries, line, parse
+from recorders.log.index import LONGEST_S, Attempt, Index, Part, Slate, entries, line, parse
 from recorders.log.playlist import assemble, segment, target_duration
 
 
@@ -114,6 +114,11 @@ class SegmentLog:
         return sum(part.bytes for part in self._index.parts)
 
     @property
+    def end(self) -> float:
+        """Media seconds up to which it goes; 0 for an empty one."""
+        return self._index.end
+
+    @property
     def media_seconds(self) -> float:
         return self._index.seconds
 
@@ -138,8 +143,11 @@ class SegmentLog:
     ) -> Part:
         """Close a part (media seconds since the epoch); it is durable and in the live playlist on return.
 
-        `slates` is what of it is slate; `salvaged` tells that its recorder has not closed it itself.
+        `slates` is what of it is slate; `salvaged` tells that its recorder has not closed it itself. Raises
+        `RecorderError` for one that begins before media time 0.
         """
+        if not 0 <= start < LONGEST_S:
+            raise RecorderError(f"A part of the recording would begin {start:.3f} s after its beginning.")
         self._refresh()
         if self._index.newest_attempt != self.attempt:
             raise RecorderError(f"Attempt {self.attempt} is not in the recording's index {self._path.name}.")

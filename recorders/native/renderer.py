@@ -122,8 +122,10 @@ class Renderer:
         audio = AudioEncoder(heard, codecs.audio) if heard else None
         resumed = log.epoch is not None
         # What is shown at a moment was captured `delay` before it, and media time tells of capture.
-        epoch = time.time() - self._delay if log.epoch is None else log.epoch
-        zero = time.monotonic() - (time.time() - self._delay - epoch)
+        captured = time.time() - self._delay
+        epoch = captured if log.epoch is None else log.epoch
+        # A wall clock that is behind the log, because it was set back or is another node's, goes on at the log's end.
+        zero = time.monotonic() - max(captured - epoch, log.end)
         writer = CmafWriter(
             log,
             video=video.track if video else None,

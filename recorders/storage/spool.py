@@ -30,7 +30,7 @@ from recorders.log.lock import locked
 from recorders.log.manifest import logged
 from recorders.log.segment_log import IndexReader, read_index
 from recorders.storage.place import Place
-from recorders.storage.remote import Remote
+from recorders.storage.remote import Remote, Stored
 
 log = logging.getLogger("recorders.storage")
 PLACE = ".spool.json"
@@ -41,7 +41,9 @@ _PIECE = 256
 # The live playlist in the store is for viewers there; the longer it has become the more seldom it is sent.
 _PLAYLIST_S = 6.0
 _PLAYLIST_PARTS = 512
-# How often what lies beside the log is looked at while it records.
+# How often is looked while it records for logs of users who have come, and at what lies beside the log: the folder of
+# a recording of days has a great many files.
+_LOGS_S = 5.0
 _BESIDE_S = 20.0
 
 
@@ -54,6 +56,10 @@ class _Sent:
         self.index = Index()  # the log as it was when all of it was in the store
         self.playlist_at = -math.inf
 
+    def known(self, index: Index) -> Index:
+        """What of the log as it is now was in the store before."""
+        return self.index if index.continues(self.index) else Index()
+
 
 class Spool:
     """One task's folder and its place in the store; one process at a time (`held`)."""
@@ -64,6 +70,7 @@ class Spool:
         self._remote = Remote(place.url, place.path)
         self._uploaded: dict[str, str] = {}
         self._logs: dict[LogName, _Sent] = {}
+        self._looked_at = -math.inf
         self._beside_at = time.monotonic()
         # A single file is made of all parts, so they stay at hand; otherwise nobody needs them here again.
         self._release = codecs_of(place.format).container is None
@@ -81,7 +88,8 @@ class Spool:
     @property
     def backlog(self) -> int:
         """Bytes of the log that are only here."""
-        return sum(entry.bytes for sent in self._known() for entry in self._pending(sent.reader.read()))
+        logs = [(sent, sent.reader.read()) for sent in self._known(_LOGS_S)]
+        return sum(entry.bytes for sent, index in logs for entry in self._pending(index, sent.known(index)))
 
     def advance(self, *, live: bool = False) -> None:
         """Upload what the log has more than the store; raises `StorageAway`, `RecorderError` for a damaged file.
@@ -89,7 +97,7 @@ class Spool:
         The live playlist goes there too when the present attempt's recorder says so (`live`), and nobody else: what an
         attempt before it left on another node would be put over that of its successor, or over the finished one.
         """
-        for sent in self._known():
+        for sent in self._known(_LOGS_S if live else 0.0):
             self._advance(sent, live)
         if not live or time.monotonic() - self._beside_at >= _BESIDE_S:
             self._beside_at = time.monotonic()
@@ -102,20 +110,23 @@ class Spool:
             if self._uploaded.get(name) != digest:
                 self._put(name, digest)
 
-    def _known(self) -> list[_Sent]:
-        """Of each log that there is here."""
-        for name in files.logs_in(self.folder, self.place.prefix):
-            if name not in self._logs:
-                self._logs[name] = _Sent(self.folder, name)
+    def _known(self, age_s: float) -> list[_Sent]:
+        """Of each log that there is here, or was so many seconds ago."""
+        if time.monotonic() - self._looked_at >= age_s:
+            self._looked_at = time.monotonic()
+            for name in files.logs_in(self.folder, self.place.prefix):
+                if name not in self._logs:
+                    self._logs[name] = _Sent(self.folder, name)
         return list(self._logs.values())
 
     def _advance(self, sent: _Sent, live: bool) -> None:
         index = sent.reader.read()
         if index is sent.index:
             return
-        for entry in self._pending(index):
+        known = sent.known(index)
+        for entry in self._pending(index, known):
             self._put(_name(entry), entry.sha256)
-        for name, raw in _pieces(index, sent.name):
+        for name, raw in _pieces(index, sent.name, known):
             digest = sha256(raw).hexdigest()
             if self._uploaded.get(name) != digest:
                 files.write_whole(self.folder / name, raw)
@@ -124,7 +135,7 @@ class Spool:
             self._put_playlist(sent, len(index.parts))
         if self._release:
             # The newest stays: should its recorder die, it tells where what it left behind goes on.
-            for part in index.parts[max(0, len(sent.index.parts) - 1) : -1]:
+            for part in index.parts[max(0, len(known.parts) - 1) : -1]:
                 (self.folder / part.name).unlink(missing_ok=True)
         sent.index = index
 
@@ -140,6 +151,8 @@ class Spool:
 
         Returns the names of what lies beside the log there.
         """
+        self._logs.clear()  # what is there is found out anew
+        self._looked_at = -math.inf
         there = self._remote.names()
         names = [name for name in there if name.startswith("index")]
         for log in {*files.logs_in(self.folder, self.place.prefix), *files.logs_among(names, self.place.prefix)}:
@@ -214,10 +227,12 @@ class Spool:
             target = self.folder / _name(entry)
             if not target.is_file() and _name(entry) in self._uploaded:
                 target.parent.mkdir(parents=True, exist_ok=True)
-                self._remote.fetch(_name(entry), target, entry.sha256)
+                self._remote.fetch(_name(entry), target, Stored(entry.bytes, entry.sha256))
 
-    def _pending(self, index: Index) -> list[Attempt | Part]:
-        return [entry for entry in index.entries if _name(entry) not in self._uploaded]
+    def _pending(self, index: Index, known: Index = Index()) -> list[Attempt | Part]:  # noqa: B008, it is frozen
+        """What of a log that continues `known`, which is in the store, is not there yet."""
+        new = Index(index.attempts[len(known.attempts) :], index.parts[len(known.parts) :])
+        return [entry for entry in new.entries if _name(entry) not in self._uploaded]
 
     def _put(self, name: str, expected: str) -> None:
         stored = self._remote.put(self.folder / name, name)
@@ -242,11 +257,14 @@ def spool_of(folder: Path) -> Spool | None:
         return None
 
 
-def _pieces(index: Index, log: LogName) -> Iterator[tuple[str, bytes]]:
-    """The log as it is kept in the store: objects that sort as the log goes on."""
+def _pieces(index: Index, log: LogName, known: Index) -> Iterator[tuple[str, bytes]]:
+    """The log as it is kept in the store, objects that sort as the log goes on: those that are new since `known`."""
     for attempt in index.attempts:
+        if attempt.attempt < known.newest_attempt:
+            continue
         mine = index.of(attempt.attempt)
-        for first in range(0, max(1, len(mine.parts)), _PIECE):
+        whole = len(known.of(attempt.attempt).parts) // _PIECE * _PIECE
+        for first in range(whole, max(1, len(mine.parts)), _PIECE):
             begun = mine.attempts if first == 0 else ()
             yield log.piece(attempt.attempt, first), Index(begun, mine.parts[first : first + _PIECE]).lines
 

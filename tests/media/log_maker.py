@@ -59,10 +59,12 @@ def write(
     tracks: Literal["as the format", "pictures"] = "as the format",
     dies: bool = False,
     user: str = "",
+    slate: tuple[int, int] | None = None,
 ) -> SegmentLog:
     """An attempt of pictures `first` to `first + pictures`, with the sound that belongs to them.
 
-    One that `dies` closes nothing. That of a `user` goes into a log of its own.
+    One that `dies` closes nothing. That of a `user` goes into a log of its own. The pictures of the `slate` are told to
+    be of one.
     """
     codecs = codecs_of(format)
     name = log_of("rec_{user}", user) if user else LogName("rec")
@@ -82,6 +84,8 @@ def write(
     )
     step = SAMPLE_RATE // RATE
     for n in range(first, first + pictures):
+        if slate and n == slate[0]:
+            writer.slate(slate[0] / RATE, slate[1] / RATE, "no browser")
         if video and n not in left_out:
             for shown in video.encode(picture(n), n):
                 writer.video(*shown)

@@ -87,6 +87,17 @@ def test_nothing_is_lost_or_doubled(tmp_path: Path, format: Format, joins: int) 
         assert all(abs(later[0] - sooner[1]) < 0.002 for sooner, later in pairwise(packets))
 
 
+def test_a_slate_after_the_end_is_nobodys(tmp_path: Path) -> None:
+    window = Window()
+    recorder = _Recorder(tmp_path, "hls", 1, window)
+    window.close_at(1.0)
+    for n in range(60):
+        recorder.tick(n)
+    assert window.passed.is_set()
+    recorder.writer.slate(2.0, 3.0, "no browser")
+    assert read_index(tmp_path).slates == ()
+
+
 def test_a_standby_that_is_never_opened_leaves_no_trace(tmp_path: Path) -> None:
     recorder = _Recorder(tmp_path, "hls", 2, Window(standby=True))
     for n in range(100):

@@ -318,6 +318,24 @@ def test_sound_alone_and_pictures_alone(tmp_path: Path) -> None:
                 assert sum(1 for _ in source.decode()) > 10, name
 
 
+def test_logs_go_on_at_their_end_when_the_clock_was_set_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def record(attempt: int) -> None:
+        recorder = NativeRecorder(spec(tmp_path, "ada", "bob", channel="demo", attempt=attempt), RecorderConfig())
+        asyncio.get_running_loop().call_later(2.0, recorder.stop)
+        await asyncio.wait_for(recorder.run(), 20)
+
+    asyncio.run(record(1))
+    real = time.time
+    monkeypatch.setattr(time, "time", lambda: real() - 3600)
+    asyncio.run(record(2))
+    finish(tmp_path, PREFIX, "mp4")
+    for name in files.logs_in(tmp_path, PREFIX):
+        parts = read_index(tmp_path, name.index).parts
+        assert {part.attempt // files.RUNS for part in parts} == {1, 2}
+        assert all(-0.001 <= after.start - (before.start + before.duration) < 1.0 for before, after in pairwise(parts))
+        assert validate(tmp_path / f"{name.prefix}.m3u8") == []
+
+
 def test_nothing_to_record_is_refused(tmp_path: Path) -> None:
     for each in (
         spec(tmp_path, channel="demo", mode="composite", format="m4a", audio=None),

@@ -25,6 +25,7 @@ from recorders.errors import RecorderError
 from recorders.log.boxes import boxes
 from recorders.log.cmaf import CmafWriter
 from recorders.log.finish import Finished, finish
+from recorders.log.index import Part, line
 from recorders.log.segment_log import SegmentLog, read_index
 from recorders.spec import Format, VideoSpec
 from tests.media.log_maker import EPOCH, HEIGHT, PART_SECONDS, RATE, WIDTH, Content, content, picture, write
@@ -266,6 +267,23 @@ def test_what_a_crash_leaves_does_not_count(tmp_path: Path) -> None:
     write(tmp_path, "mp4", attempt=2, first=150, pictures=60)
     finish(tmp_path, "rec", "mp4")
     assert content(tmp_path / "rec.mp4").numbers == [*ALL, *range(150, 210)]
+
+
+def test_media_of_before_the_beginning_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RecorderError, match=r"would begin -2\.000 s after"):
+        write(tmp_path, "mp4", first=-60)
+    assert read_index(tmp_path).parts == ()
+    write(tmp_path, "mp4", attempt=2)
+    assert finish(tmp_path, "rec", "mp4").parts == 3
+    assert content(tmp_path / "rec.mp4").numbers == ALL
+
+
+def test_an_impossible_line_in_the_index_is_passed_over(tmp_path: Path) -> None:
+    write(tmp_path, "mp4")
+    with (tmp_path / "index.jsonl").open("ab") as file:
+        file.write(line(Part(1, 9, "rec_1_00009.m4s", 2.0**64 / 90000, 2.0, 1, "")))
+    assert finish(tmp_path, "rec", "mp4").parts == 3
+    assert content(tmp_path / "rec.mp4").numbers == ALL
 
 
 def test_nothing_recorded(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -26,6 +27,7 @@ from recorders.spec import AudioSpec, Background, ChannelSpec, Format, Layout, R
 from tests.oracle.analyse import analyse
 from tests.oracle.clips import cached_clips
 from tests.oracle.demo_clock import clock_errors
+from tests.oracle.hls import validate
 
 SMALL = VideoSpec(320, 180, 15, 300)
 
@@ -167,6 +169,26 @@ def test_a_later_attempt_goes_on_at_the_wall_clock(tmp_path: Path) -> None:
     second = next(part for part in parts if part.attempt == 2)
     assert began <= second.start <= began + 1.0
     assert read_index(tmp_path).epoch == first.epoch
+
+
+@pytest.mark.parametrize("back", [1.0, 3600.0])
+def test_attempts_follow_each_other_when_the_clock_was_set_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, back: float
+) -> None:
+    asyncio.run(record(NativeRecorder(spec(tmp_path), RecorderConfig()), 1.5))
+    real = time.time
+    monkeypatch.setattr(time, "time", lambda: real() - back)
+    for attempt in (2, 3):
+        asyncio.run(record(NativeRecorder(spec(tmp_path, attempt=attempt), RecorderConfig()), 1.0))
+    finish(tmp_path, "rec", "mp4")
+    assert validate(tmp_path / "rec.m3u8") == []
+    parts = read_index(tmp_path).parts
+    assert [part.attempt for part in parts] == sorted(part.attempt for part in parts)
+    assert {part.attempt for part in parts} == {1, 2, 3}
+    for before, after in pairwise(parts):
+        assert -0.001 <= after.start - (before.start + before.duration) <= (0.5 if back > 60 else 2.0)
+    report = analyse(tmp_path / "rec.mp4", frame_rate=15)
+    assert abs(report.frames - sum(part.duration for part in parts) * 15) <= 1
 
 
 def test_times_are_true_in_every_attempt(tmp_path: Path) -> None:

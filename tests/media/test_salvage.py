@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from recorders.errors import Fenced
 from recorders.log import files
 from recorders.log.files import LogName
 from recorders.log.finish import finish
+from recorders.log.index import Slate
 from recorders.log.journal import Heading, Journal, Packet, read
 from recorders.log.salvage import open_log, salvage
 from recorders.log.segment_log import SegmentLog, read_index
@@ -49,6 +51,17 @@ def test_everything_that_was_encoded_is_kept(tmp_path: Path, format: Format) -> 
         assert found.numbers == list(range(DIED_AT))
         assert found.flashes == pytest.approx([0.5, 1.5, 2.5, 3.5], abs=0.003)
     assert not list(tmp_path.glob("*.journal"))
+
+
+@pytest.mark.parametrize(("begin", "end"), [(20, 50), (50, 95), (70, 95), (100, 200)])
+def test_the_slate_in_it_is_told(tmp_path: Path, begin: int, end: int) -> None:
+    """It may lie before the part that was open, reach into it, or go on beyond what there is."""
+    write(tmp_path, pictures=DIED_AT, dies=True, slate=(begin, end))
+    finish(tmp_path, "rec", "hls")
+    (told,) = json.loads((tmp_path / "rec.json").read_text())["slates"]
+    assert told["start"] == pytest.approx(begin / RATE, abs=1e-3)
+    assert told["end"] == pytest.approx(min(end, DIED_AT) / RATE, abs=1e-3)
+    assert told["why"] == "no browser"
 
 
 def test_the_next_attempt_goes_on_behind_it(died: Path, tmp_path: Path) -> None:
@@ -105,6 +118,9 @@ def test_a_journal_cut_anywhere_is_whole_up_to_there(
     )
     packets = data.draw(st.lists(given_packets, max_size=8))
     journal = Journal(path, _HEADING)
+    for end in range(1, data.draw(st.integers(0, 3)) + 1):
+        journal.slate(Slate(1.0, float(end), "why"))
+    slates = read(path).slates  # type: ignore[union-attr]
     for packet in packets:
         journal.add(packet)
     raw = path.read_bytes()
@@ -118,8 +134,9 @@ def test_a_journal_cut_anywhere_is_whole_up_to_there(
         assert found[0] == _HEADING
         assert found[1] == packets[: len(found[1])] or damage
     ends = {"video": data.draw(st.integers(0, 2**40)), "audio": data.draw(st.integers(0, 2**40))}
-    journal.cut(ends)  # type: ignore[arg-type]
-    assert read(path) == (_HEADING, [packet for packet in packets if packet.time >= ends[packet.kind]])
+    journal.cut(ends, slates)  # type: ignore[arg-type]
+    assert len(slates) <= 1
+    assert read(path) == (_HEADING, [packet for packet in packets if packet.time >= ends[packet.kind]], slates)
 
 
 def test_no_journal_and_no_log(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import shutil
@@ -10,13 +11,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from starlette.responses import StreamingResponse
 
+from egress_ray.api.stored import stored as served
 from recorders.errors import RecorderError, StorageAway
-from recorders.log.segment_log import read_index
+from recorders.log import index as index_module
+from recorders.log.index import Attempt, Part, line, parse
+from recorders.log.segment_log import SegmentLog, read_index
 from recorders.spec import Format
+from recorders.storage import remote as remote_module
+from recorders.storage import spool as spool_module
 from recorders.storage.place import Place
 from recorders.storage.remote import Remote
-from recorders.storage.spool import Spool, spool_of
+from recorders.storage.spool import Spool, _name, spool_of
 from recorders.storage.uploader import Uploader
 from tests.media.log_maker import content, write
 from tests.oracle.hls import probe_quiet, validate
@@ -235,6 +242,50 @@ def test_while_the_store_is_away_recording_goes_on_and_nothing_is_lost(s3: S3, t
     assert content(kept / "rec.m3u8").numbers == [*range(60), *range(70, 205), *range(210, 270)]
 
 
+def test_what_is_stored_is_not_gone_through_again_for_each_part(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "task"
+    place = Place(f"file://{tmp_path}/kept", "t", "rec", "mp4")
+    log = SegmentLog(folder, "rec", 1)
+    log.begin(0.0, b"init", 2.0)
+    data, digest = b"part", hashlib.sha256(b"part").hexdigest()
+
+    def close(first: int, last: int) -> None:
+        parts = [Part(1, k, f"rec_1_{k:05d}.m4s", 2.0 * k, 2.0, len(data), digest) for k in range(first, last)]
+        for part in parts:
+            (folder / part.name).write_bytes(data)
+        with (folder / "index.jsonl").open("ab") as file:
+            file.writelines(map(line, parts))
+
+    spool = Spool(folder, place)
+    looked: list[str] = []
+
+    def counted(entry: Attempt | Part) -> bytes:
+        looked.append("line")
+        return line(entry)
+
+    def named(entry: Attempt | Part) -> str:
+        looked.append("name")
+        return _name(entry)
+
+    with spool.held(1):
+        close(0, 600)
+        spool.advance(live=True)
+        monkeypatch.setattr(index_module, "line", counted)
+        monkeypatch.setattr(spool_module, "_name", named)
+        for k in range(600, 610):
+            close(k, k + 1)
+            spool.advance(live=True)
+            assert spool.backlog == 0
+    assert looked.count("name") < 10 * 10, "the part that is new"
+    assert looked.count("line") < 10 * 256, "the piece of the index that grows"
+    kept = tmp_path / "kept" / "t"
+    pieces = sorted(kept.glob("index_*.jsonl"))
+    assert parse(b"".join(piece.read_bytes() for piece in pieces).splitlines()) == read_index(folder)
+    assert len(list(kept.glob("*.m4s"))) == 610
+
+
 def test_only_one_at_a_time_is_at_a_spool(s3: S3, tmp_path: Path, place: Place) -> None:
     with Spool(tmp_path, place).held(0), pytest.raises(TimeoutError), Spool(tmp_path, place).held(0):
         pass
@@ -260,12 +311,85 @@ def test_what_is_fetched_is_what_was_stored_or_an_error(s3: S3, tmp_path: Path, 
     remote = Remote(place.url, place.path)
     (tmp_path / "a").write_bytes(b"abc")
     stored = remote.put(tmp_path / "a", "a")
-    remote.fetch("a", tmp_path / "b", stored.sha256)
+    remote.fetch("a", tmp_path / "b", stored)
     assert (tmp_path / "b").read_bytes() == b"abc"
     s3.corrupt(f"kept/{place.path}/a")
     with pytest.raises(StorageAway, match="something else"):
-        remote.fetch("a", tmp_path / "c", stored.sha256)
+        remote.fetch("a", tmp_path / "c", stored)
     assert not (tmp_path / "c").exists()
+
+
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> int:
+    """The time of a request, and what it moves, scaled down; the bytes of a file that takes several times as long at
+    a third of a megabyte a second."""
+    monkeypatch.setattr(remote_module, "_REQUEST_S", 1.0)
+    monkeypatch.setattr(remote_module, "_AGAIN_S", 1.3)
+    monkeypatch.setattr(remote_module, "_PIECE", 64 * 1024)
+    return 16 * 64 * 1024 + 1000
+
+
+_SLOW = 320 * 1024
+
+
+def test_a_large_file_is_stored_over_a_slow_uplink(s3: S3, tmp_path: Path, place: Place, hasty: int) -> None:
+    big = tmp_path / "big"
+    big.write_bytes(bytes(hasty))
+    begun = time.monotonic()
+    with s3.limited(up=_SLOW):
+        Remote(place.url, place.path).put(big, "big")
+    assert time.monotonic() - begun > 2 * remote_module._REQUEST_S
+    assert _objects(s3, place)["big"] == big.read_bytes()
+
+
+def test_what_is_no_checksum_is_verified_by_reading_it_however_long_that_takes(
+    s3: S3, tmp_path: Path, place: Place, hasty: int
+) -> None:
+    big = tmp_path / "big"
+    big.write_bytes(bytes(hasty))
+    begun = time.monotonic()
+    with s3.limited(down=_SLOW, checksums=False):
+        Remote(place.url, place.path).put(big, "big")
+    assert time.monotonic() - begun > 2 * remote_module._REQUEST_S, "it was read"
+
+
+def test_a_large_file_is_fetched_and_served_however_long_that_takes(
+    s3: S3, tmp_path: Path, place: Place, hasty: int
+) -> None:
+    big, remote = tmp_path / "big", Remote(place.url, place.path)
+    big.write_bytes(hashlib.shake_256(b"big").digest(hasty))
+    stored = remote.put(big, "big")
+
+    async def serve() -> bytes:
+        response = await served(remote, "big", "bytes=100-", "video/mp4", {})
+        assert isinstance(response, StreamingResponse)
+        assert response.headers["content-range"] == f"bytes 100-{hasty - 1}/{hasty}"
+        return b"".join([bytes(piece) async for piece in response.body_iterator])  # type: ignore[arg-type]
+
+    with s3.limited(down=_SLOW):
+        begun = time.monotonic()
+        remote.fetch("big", tmp_path / "copy", stored)
+        assert time.monotonic() - begun > 2 * remote_module._REQUEST_S
+        assert asyncio.run(serve()) == big.read_bytes()[100:]
+    assert (tmp_path / "copy").read_bytes() == big.read_bytes()
+
+
+def test_an_object_that_is_replaced_while_it_is_served_is_not_mixed(
+    s3: S3, tmp_path: Path, place: Place, hasty: int
+) -> None:
+    remote = Remote(place.url, place.path)
+    (tmp_path / "a").write_bytes(bytes(hasty))
+    remote.put(tmp_path / "a", "a")
+
+    async def read() -> int:
+        pieces = await remote.open("a", 0, hasty)
+        length = len(bytes(await anext(pieces)))
+        s3.corrupt(f"kept/{place.path}/a")
+        with pytest.raises(StorageAway):
+            await anext(pieces)
+        return length
+
+    assert asyncio.run(read()) < hasty
 
 
 def test_a_bucket_that_does_not_exist_is_told_without_address(s3: S3, tmp_path: Path) -> None:

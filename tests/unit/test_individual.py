@@ -35,6 +35,23 @@ def test_two_of_one_name_at_once() -> None:
     assert (first, key_of("Ada", "2", {first})) == ("Ada", "Ada-2")
 
 
+@given(st.lists(st.tuples(st.sampled_from(["bob", "bob-1", "bob-2", "ü"]), st.sampled_from(["1", "2", "1-2"]))))
+def test_no_two_who_are_there_have_one_key(people: list[tuple[str, str]]) -> None:
+    taken: list[str] = []
+    for name, uid in people:
+        taken.append(key_of(name, uid, taken))
+    assert len(set(taken)) == len(taken)
+    assert all(re.fullmatch(r"[A-Za-z0-9_-]{1,49}", key) for key in taken)
+
+
+def test_a_name_that_is_anothers_with_its_uid() -> None:
+    taken = {key_of("bob-2", "9", ()), key_of("bob", "1", ())}
+    key = key_of("bob", "2", taken)
+    assert key not in taken
+    assert key == key_of("bob", "2", taken), "who comes back goes on in the same log"
+    assert key.startswith("bob-")
+
+
 @given(
     st.sets(PLAIN, min_size=2, max_size=6), st.sampled_from(["rec_{user}", "{user}", "{user}/x", "a/{user}.1.0_init"])
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from pathlib import Path
 
@@ -85,6 +86,15 @@ def test_a_late_line_of_an_older_attempt_counts_for_nobody(tmp_path: Path) -> No
     part = new.append(b"b", start=7.0, duration=2.0)
     assert read_index(tmp_path).parts == (part,) == new.parts
     assert "rec_1_00000" not in (tmp_path / "rec.m3u8").read_text()
+
+
+@pytest.mark.parametrize("start", [-0.001, 2.0**64 / 90000, math.nan])
+def test_a_part_of_a_time_that_there_cannot_be_is_refused(tmp_path: Path, start: float) -> None:
+    log = begun(tmp_path, 1)
+    with pytest.raises(RecorderError, match="would begin"):
+        log.append(b"a", start=start, duration=2.0)
+    assert log.append(b"b", start=0.0, duration=2.0).sequence == 0
+    assert len(log.parts) == len(read_index(tmp_path).parts) == 1
 
 
 def test_a_line_cut_short_is_written_past(tmp_path: Path) -> None:
