@@ -12,10 +12,10 @@ Phase = Literal["starting", "recording", "closing", "closed"]
 class Progress:
     """A snapshot. Times are Unix seconds, durations seconds; counters only ever grow.
 
-    Counters in use: `frames`, `frames_repeated`, `frames_dropped`, `frames_late`, `frames_lost`, `audio_late`,
-    `audio_gaps`, `packets_lost`, `participants`, `sources_failed`, `slate_frames`, `requests_refused` (a page's
-    connections to where it may not go), `requests_failed`, `navigations`, `page_exceptions`. `message` is what has
-    happened that whoever asked for the recording should know.
+    Counters in use: `frames`, `frames_repeated`, `frames_dropped`, `frames_late`, `frames_lost`, `frames_undrawn` (in a
+    format that FFmpeg does not convert), `audio_late`, `audio_gaps`, `packets_lost`, `participants`, `sources_failed`,
+    `slate_frames`, `requests_refused` (a page's connections to where it may not go), `requests_failed`, `navigations`,
+    `page_exceptions`. `message` is what has happened that whoever asked for the recording should know.
     """
 
     phase: Phase = "starting"

@@ -16,8 +16,11 @@ from recorders.native.planes import BLACK, Planes, plain_planes, planes_of
 from recorders.native.tile import Label, label, named_tile
 
 # The canvas is BT.709 in limited range, as the encoder says of it (`recorders.encoder`).
-_BT709, _UNSPECIFIED, _BT601 = 1, 2, (5, 6)  # AVColorSpace
-# A picture that does not say has BT.601 below so many lines and BT.709 from there on, as players assume.
+_BT709, _BT601 = 1, (5, 6)  # AVColorSpace
+# What else swscale converts from: GBR, FCC, SMPTE 240M, BT.2020 with non-constant luminance.
+_CONVERTED = (0, _BT709, 4, 7, 9)
+# A picture that does not say, or names another, has BT.601 below so many lines and BT.709 from there on, as players
+# assume.
 _HD_HEIGHT = 720
 # Tiles have so many pixels of background around them, so that those side by side are told apart; small ones have not.
 _EDGE, _EDGED_FROM = 2, 32
@@ -51,6 +54,7 @@ class Compositor:
         self.canvas.colorspace = _BT709
         self.canvas.color_range = ColorRange.MPEG
         self.drawn_cells = 0  # how many cells were drawn in all: what composing has cost
+        self.undrawn = 0  # pictures that FFmpeg does not convert, for which a tile is shown
         self._planes = planes_of(self.canvas)
         self._background = background or plain_planes(BLACK, width, height)
         self._labels = labels
@@ -106,13 +110,14 @@ class Compositor:
     def _draw(self, view: _View) -> None:
         cell = view.cell
         if view.stale or view.drawn is None:
-            drawn, at = self._rendered(view)
+            scaled = self._scaled(view)
+            drawn, at = scaled or _tile(cell)
             size_before = view.drawn[0].shape if view.drawn is not None else None
             if at != view.at or drawn[0].shape != size_before:
                 view.bare = True
             view.drawn, view.at = drawn, at
             height, width = drawn[0].shape
-            view.label = label(cell.name, width, height) if self._labels and view.picture is not None else None
+            view.label = label(cell.name, width, height) if self._labels and scaled else None
         x, y = view.at
         height, width = view.drawn[0].shape
         if view.bare and (width, height) != (cell.width, cell.height):
@@ -126,24 +131,28 @@ class Compositor:
             above.bare = True
             # Drawn later in the same round: views are gone through from the lowest up.
 
-    def _rendered(self, view: _View) -> tuple[Planes, tuple[int, int]]:
+    def _scaled(self, view: _View) -> tuple[Planes, tuple[int, int]] | None:
+        """The picture as it lies in the cell, and where; None when there is none that can be shown."""
         cell, picture = view.cell, view.picture
         if picture is None:
-            edge = _EDGE if min(cell.width, cell.height) >= _EDGED_FROM else 0
-            return named_tile(cell.name, cell.width - 2 * edge, cell.height - 2 * edge), (edge, edge)
-        width, height = fitted(picture.width, picture.height, cell.width, cell.height)
-        frame = view.reformatter.reformat(
-            picture,
-            width,
-            height,
-            "yuv420p",
-            src_colorspace=_matrix_of(picture),
-            dst_colorspace=Colorspace.ITU709,
-            interpolation=Interpolation.BILINEAR,  # what looks right for least, and is encoded best
-            src_color_range=_range_of(picture),
-            dst_color_range=ColorRange.MPEG,
-            threads=1,
-        )
+            return None
+        try:
+            width, height = fitted(picture.width, picture.height, cell.width, cell.height)
+            frame = view.reformatter.reformat(
+                picture,
+                width,
+                height,
+                "yuv420p",
+                src_colorspace=_matrix_of(picture),
+                dst_colorspace=Colorspace.ITU709,
+                interpolation=Interpolation.BILINEAR,  # what looks right for least, and is encoded best
+                src_color_range=_range_of(picture),
+                dst_color_range=ColorRange.MPEG,
+                threads=1,
+            )
+        except (av.FFmpegError, ValueError):
+            self.undrawn += 1
+            return None
         return planes_of(frame), ((cell.width - width) // 2 & ~1, (cell.height - height) // 2 & ~1)
 
     def _copy(self, planes: Planes, x: int, y: int) -> None:
@@ -157,6 +166,11 @@ class Compositor:
             half = 1 if i else 0
             area = slice(y >> half, (y + height) >> half), slice(x >> half, (x + width) >> half)
             canvas[area] = background[area]
+
+
+def _tile(cell: Cell) -> tuple[Planes, tuple[int, int]]:
+    edge = _EDGE if min(cell.width, cell.height) >= _EDGED_FROM else 0
+    return named_tile(cell.name, cell.width - 2 * edge, cell.height - 2 * edge), (edge, edge)
 
 
 def fitted(width: int, height: int, cell_width: int, cell_height: int) -> tuple[int, int]:
@@ -176,9 +190,9 @@ def _matrix_of(picture: av.VideoFrame) -> Colorspace | None:
         return None
     if picture.colorspace in _BT601:
         return Colorspace.ITU601
-    if picture.colorspace == _UNSPECIFIED:
-        return Colorspace.ITU601 if picture.height < _HD_HEIGHT else Colorspace.ITU709
-    return None
+    if picture.colorspace in _CONVERTED:
+        return None
+    return Colorspace.ITU601 if picture.height < _HD_HEIGHT else Colorspace.ITU709
 
 
 def _range_of(picture: av.VideoFrame) -> ColorRange:

@@ -36,6 +36,7 @@ class _Voice:
         self._resampler: AudioResampler | None = None
         self._source: tuple[str, str, int] | None = None
         self.end: int | None = None
+        self._said: list[tuple[int, int]] = []  # where its sound lies that has not been read, in order
         self.next = 0.0  # seconds at which its next frame is to be expected, by its own timestamps
         self.drift = Drift(rate)
         self.concealment = Concealment(rate)
@@ -54,6 +55,28 @@ class _Voice:
         frame.pts = None  # placed by us; the resampler would shape its output by a jump
         for out in self._resampler.resample(frame):
             yield self._mixed_down(cast(Samples, out.to_ndarray()).reshape(-1, 1 if mono else 2))
+
+    def unsaid(self, pcm: Samples, at: int, read: int) -> list[tuple[int, Samples]]:
+        """Pieces of `pcm`, which lies at `at`, where it has no sound yet, and the place of each; from now on it has.
+
+        What lies before `read` has been read.
+        """
+        end = at + len(pcm)
+        begin, first, last = at, at, end
+        pieces, apart = [], []
+        for start, stop in self._said:
+            if start > end or stop < at:
+                if stop > read:
+                    apart.append((start, stop))
+                continue
+            if begin < start:
+                pieces.append((begin, pcm[begin - at : start - at]))
+            begin = max(begin, stop)
+            first, last = min(first, start), max(last, stop)
+        if begin < end:
+            pieces.append((begin, pcm[begin - at :]))
+        self._said = sorted([*apart, (first, last)])
+        return pieces
 
     def _mixed_down(self, pcm: Samples) -> Samples:
         return pcm.mean(axis=1, keepdims=True) if self._channels < pcm.shape[1] else pcm
@@ -90,13 +113,11 @@ class Mixer:
             voice = self._voices[uid] = _Voice(self.sample_rate, self.channels)
         wanted = round(seconds * self.sample_rate)
         length = frame.samples / frame.sample_rate
-        at, skip, goes_on = wanted, 0, False
+        at, goes_on = wanted, False
         if voice.end is not None:
             hole = seconds - voice.next >= max(_HOLE_S, _HOLE * length) and wanted >= voice.end
             if abs(wanted - voice.end) <= CONTIGUOUS_S * self.sample_rate and not hole:
                 at, goes_on = voice.end, True
-            elif wanted < voice.end:
-                skip = voice.end - wanted  # its own sound is there already: do not say it twice
         voice.next = seconds + length
         lag = wanted - at
         if not goes_on:
@@ -107,10 +128,11 @@ class Mixer:
                 pcm = voice.drift.correct(pcm, lag)
             pcm = voice.concealment.heard(pcm)
             voice.end = at + len(pcm)
-            self._put(pcm[skip:], at + skip)
-            if self._listener is not None:
-                self._listener(uid, voice.end, pcm[skip:])
-            at, skip = voice.end, max(0, skip - len(pcm))
+            for begin, piece in voice.unsaid(pcm, at, self.position):
+                self._put(piece, begin)
+                if self._listener is not None:
+                    self._listener(uid, begin + len(piece), piece)
+            at = voice.end
 
     def forget(self, uid: str) -> None:
         """A participant has gone; what it has said already stays."""
@@ -131,7 +153,8 @@ class Mixer:
         if made is None:
             voice.concealment.forget()
         else:
-            self._put(made, at - len(made))
+            for begin, piece in voice.unsaid(made, at - len(made), self.position):
+                self._put(piece, begin)
 
     def _put(self, pcm: Samples, at: int) -> None:
         if at < self.position:

@@ -59,6 +59,7 @@ class Picture:
         self._size = (video.width, video.height)
         self._compositor = Compositor(video.width, video.height, background, labels=subject.labels)
         self._speakers = speakers
+        self._undrawn = 0
         self._arranged: _Arrangement | None = None
         self._second = ThreadPoolExecutor(1, "decode")
         self.alive = False  # whether anybody's camera is seen
@@ -75,6 +76,9 @@ class Picture:
         for participant in stage.roster:
             compositor.show(participant.uid, participant.picture if participant.shown else None)
         compositor.compose()
+        if compositor.undrawn > self._undrawn:
+            stage.count("frames_undrawn", compositor.undrawn - self._undrawn)
+            self._undrawn = compositor.undrawn
         return compositor.canvas
 
     def _look_at(self, participant: Participant, picture: av.VideoFrame | None, moment: float) -> None:

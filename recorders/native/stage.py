@@ -173,9 +173,7 @@ class Stage:
             elif change == "left":
                 with self._lock:
                     self._listening = [one for one in self._listening if one is not participant]
-                    participant.leaving = any(
-                        what == "joined" and participant.is_one_with(who) for _, what, who, _ in self._changes
-                    )
+                participant.leaving = self._awaited(participant)
                 if participant.leaving:
                     continue
                 self.roster.remove(participant)
@@ -189,12 +187,20 @@ class Stage:
 
     def _enter(self, participant: Participant, at: float) -> None:
         participant.since = at
-        before = next((one for one in self.roster if one.leaving and one.is_one_with(participant)), None)
-        if before is not None:
+        left = [one for one in self.roster if one.leaving and one.is_one_with(participant)]
+        if left:
+            before = next((one for one in left if one.uid == participant.uid), left[0])
             participant.takes_over(before)
-            self.roster.remove(before)
+            # Who left under the same name and is not awaited by anybody else has gone for good.
+            gone = [one for one in left if one is before or not self._awaited(one)]
+            self.roster = [one for one in self.roster if one not in gone]
         self.roster.append(participant)
         self.roster.sort(key=lambda one: one.place)
+
+    def _awaited(self, participant: Participant) -> bool:
+        """Whether another stay of it is about to begin."""
+        with self._lock:
+            return any(change == "joined" and participant.is_one_with(who) for _, change, who, _ in self._changes)
 
     def arranged(self, cells: Sequence[Cell]) -> None:
         """Who is shown in which cells from now on; each one's largest is told to the source, or that it has none.

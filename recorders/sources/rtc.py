@@ -33,7 +33,7 @@ _CLOSE_S = 2.0
 
 
 class BadOffer(ValueError):
-    """An SDP offer cannot be answered; one sentence."""
+    """An SDP offer cannot be answered, or made; one sentence."""
 
 
 class BadAnswer(ValueError):
@@ -76,7 +76,9 @@ class Peer:
         return self._pc.localDescription.sdp
 
     async def offer(self) -> str:
-        """An SDP offer to receive one sound and one picture; `accept` is to follow."""
+        """An SDP offer to receive one sound and one picture; `accept` is to follow.
+
+        Raises `BadOffer` when no port is free for it."""
         for kind in ("audio", "video"):
             transceiver = self._pc.addTransceiver(kind, "recvonly")
             known = RTCRtpReceiver.getCapabilities(kind)

@@ -14,7 +14,7 @@ from urllib.parse import quote
 from recorders.config import WhepConfig
 from recorders.errors import InvalidSpec, Lost, RecorderError, Refused, Unreachable
 from recorders.sources.base import Sink
-from recorders.sources.rtc import BadAnswer, IceSettings, Peer
+from recorders.sources.rtc import BadAnswer, BadOffer, IceSettings, Peer
 from recorders.sources.whep_http import Reply, host, request
 from recorders.spec import ChannelSpec
 
@@ -38,13 +38,15 @@ class WhepSource:
         self._config = config
         self._peers: dict[str, Peer] = {}
         self._answered = False  # by any server, to any request
+        self._taken = False  # any offer
         self._unreached: set[str] = set()
 
     async def run(self, sink: Sink) -> None:
         """See `Source`; goes on until it is cancelled.
 
-        Raises `Refused` when the server does not take the token or the offer, `Unreachable` when it answers for nobody
-        at first.
+        Before any offer was taken, raises `Refused` when the server does not take the token or the offer. Raises `Lost`
+        when nobody can be asked for at first: `Unreachable` when no server answers. Who is refused later is counted
+        (`sources_failed`) and asked for again.
         """
         try:
             async with asyncio.TaskGroup() as group:
@@ -62,15 +64,18 @@ class WhepSource:
     async def _play(self, user: str, sink: Sink) -> None:
         """One user, for as long as the recording lasts."""
         again = _AGAIN_S
-        came = False
+        refused = False
         while True:
             try:
                 await self._session(user, sink)
-                came, again = True, _AGAIN_S
+                refused, again = False, _AGAIN_S
             except Refused as error:
-                if not came:
+                if not self._taken:
                     raise
-                log.warning("%s", error)
+                if not refused:
+                    log.warning("%s is not there: %s", user, error)
+                    sink.count("sources_failed")
+                refused = True
             except (BadAnswer, Lost) as error:
                 log.info("%s is not there: %s", user, error)
                 self._judge(user, error)
@@ -99,7 +104,7 @@ class WhepSource:
         self._peers[user] = peer = Peer(user, sink, IceSettings.of(self._config, loopback=loopback), changed)
         location = ""
         try:
-            reply = await self._ask(url, await peer.offer())
+            reply = await self._ask(url, await _offer(peer))
             location = reply.location
             await peer.accept(reply.body)
             await gone.wait()
@@ -119,6 +124,7 @@ class WhepSource:
             raise Unreachable(f"The WHEP server {error}") from error
         self._answered = True
         if reply.status == 201:
+            self._taken = True
             return reply
         what = f"The WHEP server at {host(url)}"
         if reply.status in _FORBIDDEN:
@@ -138,3 +144,10 @@ class WhepSource:
     def _url(self, user: str) -> str:
         names = {"channel": self._spec.channel, "app_id": self._spec.app_id, "user": user}
         return self._config.url.format(**{name: quote(value, safe="") for name, value in names.items()})
+
+
+async def _offer(peer: Peer) -> str:
+    try:
+        return await peer.offer()
+    except BadOffer as error:
+        raise Lost(str(error)) from error

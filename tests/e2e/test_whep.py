@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import re
+import socket
 from pathlib import Path
 
 import pytest
 
 from recorders.config import RecorderConfig
-from recorders.errors import InvalidSpec, RecorderError, Refused, Unreachable
+from recorders.errors import InvalidSpec, Lost, RecorderError, Refused, Unreachable
 from recorders.log.finish import finish
 from recorders.native.recorder import NativeRecorder
 from recorders.spec import ChannelSpec, RecordingSpec, VideoSpec
@@ -18,9 +20,9 @@ from tests.oracle.analyse import analyse
 from tests.oracle.clips import cached_clips
 
 
-def recorder(folder: Path, url: str, *users: str, token: str = "access-token") -> NativeRecorder:
+def recorder(folder: Path, url: str, *users: str, token: str = "access-token", **more: object) -> NativeRecorder:
     subject = ChannelSpec("app", "room", 42, token, users)
-    whep = {"url": url, "ice_address": "127.0.0.1"}
+    whep = {"url": url, "ice_address": "127.0.0.1", **more}
     config = RecorderConfig.model_validate({"sources": {"rules": [{"source": "whep"}], "whep": whep}})
     return NativeRecorder(
         RecordingSpec("task", str(folder), subject, "rec", video=VideoSpec(640, 360, 30, 600)), config
@@ -75,6 +77,57 @@ def test_users_come_are_cut_off_and_come_again(tmp_path: Path) -> None:
         assert abs(report.users[user].offset_median) <= 40, what
     assert ("user2", 404) in server.asked
     assert [status for user, status in server.asked if user == "user1"].count(201) == 2
+
+
+def test_who_is_refused_later_ends_nothing(tmp_path: Path) -> None:
+    clips = cached_clips(2)
+    server = WhepServer("access-token", {"user1": clips[0]})
+
+    async def record() -> None:
+        async with server.serving() as url:
+            recording = recorder(tmp_path, url, "user1", "user2")
+            task = asyncio.create_task(recording.run())
+
+            def counted(counter: str) -> int:
+                return recording.progress().counters.get(counter, 0)
+
+            await until(lambda: counted("participants") == 1 and ("user2", 404) in server.asked)
+            server.refusals["user2"] = 406
+            await until(lambda: server.asked.count(("user2", 406)) == 2)
+            assert counted("sources_failed") == 1
+            server.clips["user2"] = clips[1]
+            await until(lambda: counted("participants") == 2)
+            recording.stop()
+            assert await asyncio.wait_for(task, 20) == "user_stop"
+
+    asyncio.run(record())
+
+
+def test_who_has_no_port_left_is_asked_for_again(tmp_path: Path) -> None:
+    server = WhepServer("access-token", dict(zip(("user1", "user2"), cached_clips(2), strict=True)))
+
+    async def record() -> RecorderError:
+        with socket.socket(type=socket.SOCK_DGRAM) as one:
+            one.bind(("127.0.0.1", 0))
+            port = one.getsockname()[1]
+            async with server.serving() as url:
+                error = await failure(recorder(tmp_path / "1", url, "user1", udp_ports=(port, port)))
+                one.close()
+                recording = recorder(tmp_path / "2", url, "user1", "user2", udp_ports=(port, port))
+                task = asyncio.create_task(recording.run())
+                await until(lambda: recording.progress().counters["participants"] == 1)
+                await asyncio.sleep(0.6)  # the other has been asked for twice
+                (session,) = server.sessions
+                del server.clips[session.partition("-")[0]]
+                await server.hang_up(session)
+                await until(lambda: recording.progress().counters["participants"] == 2)
+                recording.stop()
+                assert await asyncio.wait_for(task, 20) == "user_stop"
+        return error
+
+    error = asyncio.run(record())
+    assert isinstance(error, Lost)
+    assert re.fullmatch(r"No UDP port from \d+ to \d+ is free at 127.0.0.1\.", str(error))
 
 
 def test_what_cannot_be_played(tmp_path: Path) -> None:

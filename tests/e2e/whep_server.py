@@ -47,10 +47,11 @@ class _Played(MediaStreamTrack):
 
 
 class WhepServer:
-    """`clips` may change at any time; a user without one is a 404."""
+    """`clips` may change at any time; a user without one is a 404, or what `refusals` has."""
 
     def __init__(self, token: str, clips: dict[str, Path]) -> None:
         self.clips = clips
+        self.refusals: dict[str, int] = {}
         self.asked: list[tuple[str, int]] = []  # (user, status)
         self.sessions: dict[str, RTCPeerConnection] = {}
         self._token = token
@@ -82,7 +83,7 @@ class WhepServer:
 
     async def _play(self, request: Request) -> Response:
         user = request.path_params["user"]
-        status = 201 if user in self.clips else 404
+        status = 201 if user in self.clips else self.refusals.get(user, 404)
         if request.headers.get("authorization") != f"Bearer {self._token}":
             status = 401
         assert request.headers["content-type"] == "application/sdp"

@@ -145,19 +145,22 @@ def test_tiles_of_any_size_and_name(name: str, size: tuple[int, int]) -> None:
     assert u.shape == v.shape == (size[1] // 2, size[0] // 2)
 
 
+def shown(frame: av.VideoFrame) -> Colour:
+    compositor = Compositor(640, 360)
+    compositor.arrange(grid(1))
+    compositor.show("u0", frame)
+    compositor.compose()
+    assert not compositor.undrawn
+    return at(compositor, 320, 180)
+
+
+def tagged(colour: Colour, colorspace: int, color_range: int, height: int = 180) -> av.VideoFrame:
+    frame = picture(colour, 320, height)
+    frame.colorspace, frame.color_range = colorspace, color_range
+    return frame
+
+
 def test_full_range_rgb_and_other_matrices_come_out_right() -> None:
-    def shown(frame: av.VideoFrame) -> Colour:
-        compositor = Compositor(640, 360)
-        compositor.arrange(grid(1))
-        compositor.show("u0", frame)
-        compositor.compose()
-        return at(compositor, 320, 180)
-
-    def tagged(colour: Colour, colorspace: int, color_range: int, height: int = 180) -> av.VideoFrame:
-        frame = picture(colour, 320, height)
-        frame.colorspace, frame.color_range = colorspace, color_range
-        return frame
-
     sd, sd_full = (81, 90, 240), (76, 85, 255)
     assert close(shown(tagged(sd, 6, 1)), RED, 3)  # SMPTE 170M
     assert close(shown(tagged(sd, 2, 0)), RED, 3)  # nothing said, small: BT.601
@@ -169,6 +172,33 @@ def test_full_range_rgb_and_other_matrices_come_out_right() -> None:
     rgb = av.VideoFrame.from_ndarray(np.full((180, 320, 3), (255, 0, 0), np.uint8), "rgb24")
     assert close(shown(rgb), RED, 3)
     assert close(shown(picture(RED, 640, 360)), RED, 0)
+
+
+@pytest.mark.parametrize("matrix", [3, 8, *range(10, 19)])
+def test_a_matrix_that_nobody_converts_from_is_none_that_was_told(matrix: int) -> None:
+    """ITU-T H.273, table 4: YCgCo, BT.2020 with constant luminance, ICtCp, and what is reserved."""
+    for height in (180, 720):
+        assert shown(tagged(RED, matrix, 1, height)) == shown(tagged(RED, 2, 1, height))
+
+
+@pytest.mark.parametrize("labels", [False, True])
+def test_a_picture_that_cannot_be_converted_is_a_tile_beside_the_others(labels: bool) -> None:
+    compositor, tiles = Compositor(640, 360, labels=labels), Compositor(640, 360)
+    for each in (compositor, tiles):
+        each.arrange(grid(2))
+    tiles.compose()
+    for i in range(2):
+        compositor.show("u0", av.VideoFrame(320, 180, "gray32le"))
+        compositor.show("u1", picture(GREEN))
+        assert compositor.compose()
+        assert not compositor.compose()
+        assert compositor.undrawn == i + 1
+        assert np.array_equal(planes_of(compositor.canvas)[0][:, :320], planes_of(tiles.canvas)[0][:, :320])
+        assert close(at(compositor, 480, 180), GREEN)
+    compositor.show("u0", picture(RED))
+    compositor.compose()
+    assert close(at(compositor, 160, 180), RED)
+    assert at(compositor, 160, 20) == BLACK
 
 
 @pytest.mark.parametrize(

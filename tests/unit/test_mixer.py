@@ -126,6 +126,29 @@ def test_a_jump_places_anew_and_says_nothing_twice() -> None:
     assert not out[9600 + 7200 :].any()
 
 
+@pytest.mark.parametrize("back", [0.035, 0.1, 0.25])
+def test_after_a_step_back_nothing_is_said_twice(back: float) -> None:
+    mixer = Mixer(RATE, 2)
+    for i in range(25):
+        mixer.add("a", sound(constant(0.3, 960)), i * 0.02)
+    for i in range(20):
+        mixer.add("a", sound(constant(0.3, 960)), 0.5 - back + i * 0.02)
+    end = round((0.9 - back) * RATE)
+    out = mixer.read(RATE)[:, 0]
+    assert np.allclose(out[:end], 0.3)
+    assert not out[end:].any()
+
+
+def test_one_timestamp_of_the_future_silences_nothing() -> None:
+    mixer = Mixer(RATE, 2)
+    for i in range(100):
+        mixer.add("a", sound(constant(0.3, 960)), i * 0.02 + (1.0 if i == 25 else 0.0))
+    out = mixer.read(2 * RATE)[:, 0]
+    lost = slice(24000, 24960)
+    assert not out[lost].any()
+    assert np.allclose(np.delete(out, lost), 0.3)
+
+
 def placed(ppm: float, seconds: float, *, ahead: float = 0.0, lost: range = range(0)) -> tuple[Samples, Mixer]:
     """A tone of 440 Hz from a sound card that is so much faster than its timestamps say, in frames of 20 ms."""
     mixer = Mixer(RATE, 1)

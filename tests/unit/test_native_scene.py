@@ -92,6 +92,21 @@ def test_a_camera_that_is_off_or_stands_still_becomes_a_tile() -> None:
     assert scene.luma(13.1, 5) == GREY
 
 
+def test_a_picture_that_cannot_be_converted_is_a_tile_and_is_counted() -> None:
+    scene = Scene("a", "b")
+    for uid in ("a", "b"):
+        scene.stage.joined(uid)
+    scene.luma(11.0, 5)
+    tile = scene.luma(11.1, 5)
+    scene.stage.video("a", av.VideoFrame(320, 180, "gray32le"), scene.zero + 11.0)
+    scene.send("b", 11.0)
+    assert scene.luma(11.4, 5) == tile
+    assert scene.luma(11.5, 315) == GREY
+    assert scene.stage.counters()["frames_undrawn"] == 1
+    scene.send("a", 11.2, 80)
+    assert scene.luma(11.6, 5) == 80
+
+
 def test_cells_move_when_somebody_comes() -> None:
     scene = Scene("b", "a")
     scene.stage.joined("a")

@@ -90,6 +90,27 @@ def test_another_of_the_same_name_takes_no_place_of_somebody_who_stays(stage: St
     assert [one.uid for one in stage.roster] == ["1", "3"]
 
 
+@pytest.mark.parametrize("back", [["4"], ["2"], ["4", "5"], ["1", "4"]])
+def test_of_several_of_one_name_who_left_only_those_who_are_back_are_there(stage: Stage, back: list[str]) -> None:
+    for uid in ("1", "2", "3"):
+        stage.joined(uid, "guest")
+    stage.joined("9", "ann")
+    stage.advance(FOREVER)
+    places = {one.uid: one.place for one in stage.roster}
+    for uid in ("1", "2", "3"):
+        stage.left(uid)
+    for uid in back:
+        stage.joined(uid, "guest")
+    stage.advance(FOREVER)
+    assert sorted(one.uid for one in stage.roster) == sorted([*back, "9"])
+    assert not any(one.leaving for one in stage.roster)
+    assert all(one.place == places.get(one.uid, one.place) for one in stage.roster), "their own place, if they had one"
+    for uid in back:
+        stage.left(uid)
+    stage.advance(FOREVER)
+    assert names(stage) == ["ann"]
+
+
 def test_a_screen_that_ends_is_not_taken_for_its_sharer(stage: Stage) -> None:
     stage.joined("7/screen", "ann")
     stage.advance(FOREVER)
