@@ -11,11 +11,11 @@ import contextlib
 import logging
 import os
 import signal
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 
 from recorders.config import WebConfig
+from recorders.web.processes import Process, family
 from recorders.web.profile import Profile
 
 _LOG = logging.getLogger(__name__)
@@ -24,17 +24,6 @@ _LOOK_EVERY_S = 1.0
 # The disk is looked at every so many times: it fills slowly, and looking takes longer.
 _DISK_EVERY = 10
 _MB = 1024 * 1024
-_MEMORY = (b"RssAnon", b"RssShmem", b"VmSwap")
-
-
-@dataclass(frozen=True, slots=True)
-class Process:
-    """One of a browser's: its memory in bytes, without what all Chromium's share of their program."""
-
-    pid: int
-    renders: bool  # pages, and has nothing of the browser itself
-    memory: int
-    threads: int
 
 
 class Hunger:
@@ -74,20 +63,6 @@ class Hunger:
         if greediest is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(greediest.pid, signal.SIGKILL)
-
-
-def family(pid: int) -> Iterator[Process]:
-    """A process and all that it has started and that live."""
-    with contextlib.suppress(OSError):
-        folder = Path("/proc", str(pid))
-        status = dict(line.split(b":", 1) for line in (folder / "status").read_bytes().splitlines())
-        memory = sum(int(status[name].split()[0]) for name in _MEMORY if name in status) * 1024
-        renders = b"--type=renderer" in (folder / "cmdline").read_bytes()
-        yield Process(pid, renders, memory, int(status[b"Threads"]))
-        for task in os.listdir(folder / "task"):  # noqa: PTH208
-            with contextlib.suppress(FileNotFoundError):
-                for child in (folder / "task" / task / "children").read_text().split():
-                    yield from family(int(child))
 
 
 def _size(folder: Path) -> int:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -17,7 +20,7 @@ from recorders.errors import RecorderError
 from recorders.web import uids
 from recorders.web.browser import find_chromium
 from recorders.web.cage import LAUNCHER, Cage, open_to_all
-from recorders.web.hunger import family
+from recorders.web.processes import family, kill_browser
 from recorders.web.uids import Uid
 
 ROOT = os.geteuid() == 0
@@ -86,6 +89,38 @@ def test_all_that_a_process_has_started_counts() -> None:
                 child.kill()
             parent.kill()
     assert not list(family(parent.pid))
+
+
+def test_a_browser_is_killed_with_its_own_and_nothing_else_is_whatever_its_name(tmp_path: Path) -> None:
+    mark = f"--user-data-dir={tmp_path}"
+    named = tmp_path / ("\N{CYRILLIC SMALL LETTER ZHE}" * 8)  # the kernel keeps 15 bytes of it: no UTF-8
+    shutil.copy("/bin/sleep", named)
+    python, parent = [sys.executable, "-c"], "import subprocess; subprocess.run(['sleep', '60'])"
+    with contextlib.ExitStack() as running:
+        started = [
+            running.enter_context(subprocess.Popen(command))
+            for command in (
+                [*python, parent, mark],
+                [*python, "import time; time.sleep(60)", f"{mark} --type=renderer"],
+                [*python, parent, f"{mark}-of-another"],
+                [str(named), "60"],
+            )
+        ]
+        browser, orphan, neighbour, stranger = started
+        try:
+            while any(len(list(family(each.pid))) < 2 for each in (browser, neighbour)):
+                assert [each.poll() for each in started] == [None] * 4
+            others = [psutil.Process(each.pid) for each in family(neighbour.pid)]
+            (child,) = psutil.Process(browser.pid).children()
+            kill_browser(tmp_path)
+            assert (browser.wait(5), orphan.wait(5)) == (-9, -9)
+            while child.is_running() and child.status() != psutil.STATUS_ZOMBIE:
+                pass
+            assert all(each.status() != psutil.STATUS_ZOMBIE for each in others)
+            assert stranger.poll() is None
+        finally:
+            for each in [each for process in started for each in family(process.pid)]:
+                os.kill(each.pid, signal.SIGKILL)
 
 
 def test_a_browser_of_one_user_alone_is_not_one_for_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
