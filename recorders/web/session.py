@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from recorders.config import WebConfig
 from recorders.errors import Lost, RecorderError
 from recorders.spec import PageSpec, VideoSpec
+from recorders.web.clock import Clock
 from recorders.web.codecs import codec_name
 from recorders.web.colour import Matrix
 from recorders.web.contract import Contract
@@ -38,7 +39,7 @@ _FLUSH_PAUSE_S = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Beginning:
-    """When a session's pictures and sound begin (Unix seconds), and what they are.
+    """When a session's pictures and sound begin (Unix seconds by the attempt's clock), and what they are.
 
     `codec` is what the browser encodes with (FFmpeg's name), None without pictures; `matrix` is that of its pictures,
     `ring` has them where they come as they are.
@@ -62,6 +63,7 @@ class Session:
         options: dict[str, Any],
         feed: Feed,
         contract: Contract,
+        clock: Clock,
         station: Station | None = None,
     ) -> None:
         self.feed = feed
@@ -71,6 +73,7 @@ class Session:
         self._options = {"ring": ring_options(video, self._secret), **options}
         self._video = video
         self.contract = contract
+        self._clock = clock
         self._station = station or Station(config, subject, video)
         self._link, self._browser = self._station.link, self._station.browser
         self._liveness: Liveness | None = None
@@ -125,10 +128,9 @@ class Session:
             if loaded is not None:
                 await cancel(loaded)
         self.contract.began()
-        began = time.time() - (time.monotonic() - begun["monotonic"])
         codec = codec_name(ready["codec"]) if ready["codec"] else None
         ring = Ring(browser.folder, self._secret, self._video) if codec == RAW else None
-        return Beginning(began, codec, ready["matrix"] or "bt709", ring)
+        return Beginning(self._clock.at(begun["monotonic"]), codec, ready["matrix"] or "bt709", ring)
 
     async def _subject_page(self) -> Page:
         page = await self._station.subject(self._video, self.feed)
