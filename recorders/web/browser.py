@@ -175,7 +175,7 @@ class Browser:
         except Error as error:
             if (why := cage.why(error.message)) is not None:
                 raise RecorderError(why) from error
-            raise Lost(f"The browser {path} did not start: {_first_line(error)}.") from error
+            raise Lost(f"The browser {path} did not start: {first_line(error)}.") from error
         self._hunger = Hunger(self._config, profile, self._lose)
         self._watching = asyncio.create_task(self._hunger.watch())
         self._context.on("close", lambda _: self._lose("The browser was closed or crashed."))
@@ -262,5 +262,6 @@ class Browser:
             self.lost.set_exception(Lost(sentence))
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """Of what it says, without a full stop."""
     return str(error).strip().splitlines()[0].rstrip(".")

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from recorders.config import WebConfig
 from recorders.errors import Lost, RecorderError
 from recorders.spec import PageSpec, VideoSpec
+from recorders.web.browser import first_line
 from recorders.web.clock import Clock
 from recorders.web.codecs import codec_name
 from recorders.web.colour import Matrix
@@ -35,6 +36,8 @@ T = TypeVar("T")
 # How long the browser may take to hand over its last pictures: while they come, and between two of them.
 _FLUSH_TIMEOUT_S = 8.0
 _FLUSH_PAUSE_S = 2.0
+# How long a playwright error waits for a better reason.
+_REASON_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +106,8 @@ class Session:
 
         Raises `RecorderError`.
         """
+        from playwright.async_api import Error
+
         link, browser, station = self._link, self._browser, self._station
         loaded: asyncio.Task[Loaded] | None = None
         try:
@@ -124,6 +129,11 @@ class Session:
             at = await _unless(browser.lost, loaded)
             await link.send("go", painted=at.painted, answered=at.answered)
             begun = await _unless(browser.lost, link.expect("begun"))
+        except Error as error:
+            await first(browser.lost, timeout=_REASON_S)
+            if browser.lost.done():
+                browser.lost.result()
+            raise Lost(f"The browser did not do as asked: {first_line(error)}.") from error
         finally:
             if loaded is not None:
                 await cancel(loaded)
