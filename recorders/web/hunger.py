@@ -21,8 +21,8 @@ from recorders.web.profile import Profile
 _LOG = logging.getLogger(__name__)
 
 _LOOK_EVERY_S = 1.0
-# The disk is looked at every so many times: it fills slowly, and looking takes longer.
-_DISK_EVERY = 10
+# The disk is looked at every so many times, for looking takes longer; each time once this part of it may be used.
+_DISK_EVERY, _DISK_NEAR = 10, 0.25
 _MB = 1024 * 1024
 
 
@@ -33,6 +33,7 @@ class Hunger:
         self._config = config
         self._profile = profile
         self._lose = lose
+        self._size, self._free = 0, _free(profile.home)  # what it kept on its disk and what was free, as last looked
         self.ended: str | None = None  # that sentence
 
     async def watch(self) -> None:
@@ -53,8 +54,18 @@ class Hunger:
             self._end_greediest(processes)
         elif sum(each.threads for each in processes) > config.max_threads:
             self.ended = f"The page ran more than {config.max_threads} threads and was ended."
-        elif disk_too and _size(self._profile.home) > config.disk_mb * _MB:
+        elif (disk_too or self._fills) and self._kept() > config.disk_mb * _MB:
             self.ended = f"The page kept more than {config.disk_mb} MB on disk and was ended."
+
+    @property
+    def _fills(self) -> bool:
+        """Whether there may be too much on the disk before its turn."""
+        near = _DISK_NEAR * self._config.disk_mb * _MB
+        return self._size > near or self._free - _free(self._profile.home) > near
+
+    def _kept(self) -> int:
+        self._size, self._free = _size(self._profile.home), _free(self._profile.home)
+        return self._size
 
     def _end_greediest(self, processes: list[Process]) -> None:
         """At once, for the browser may take its time to end."""
@@ -63,6 +74,12 @@ class Hunger:
         if greediest is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(greediest.pid, signal.SIGKILL)
+
+
+def _free(folder: Path) -> int:
+    """Bytes that are free on its disk."""
+    disk = os.statvfs(folder)
+    return disk.f_bavail * disk.f_frsize
 
 
 def _size(folder: Path) -> int:

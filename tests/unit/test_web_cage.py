@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import psutil
@@ -20,7 +21,9 @@ from recorders.errors import RecorderError
 from recorders.web import uids
 from recorders.web.browser import find_chromium
 from recorders.web.cage import LAUNCHER, Cage, open_to_all
+from recorders.web.hunger import Hunger
 from recorders.web.processes import family, kill_browser
+from recorders.web.profile import Profile
 from recorders.web.uids import Uid
 
 ROOT = os.geteuid() == 0
@@ -48,6 +51,21 @@ def test_a_browser_sees_nothing_of_the_environment_that_could_be_a_secret(
         told = subprocess.run([LAUNCHER, "--", "id", "-u"], env=seen, capture_output=True, text=True, check=True)
         assert int(told.stdout) == (61900 if ROOT else os.getuid())
         assert (tmp_path / "pid").read_text().strip().isdigit()
+    finally:
+        cage.release()
+
+
+def test_no_file_grows_beyond_what_a_browser_may_keep(tmp_path: Path) -> None:
+    cage = Cage(WebConfig(uids=(61900, 61901), disk_mb=100))
+    try:
+        seen = cage.environment("/usr/bin/env", tmp_path / "home", tmp_path / "pid")
+        with tempfile.NamedTemporaryFile() as file:
+            Path(file.name).chmod(0o666)
+            write = ["dd", "if=/dev/zero", "bs=1M", "count=1", "oflag=seek_bytes"]
+            for at, fits in (((100 << 20) - (1 << 20), True), (100 << 20, False)):
+                command = [str(LAUNCHER), "--", *write, f"of={file.name}", f"seek={at}", "conv=notrunc"]
+                assert (subprocess.run(command, env=seen, capture_output=True).returncode == 0) is fits
+            assert Path(file.name).stat().st_size == 100 << 20
     finally:
         cage.release()
 
@@ -121,6 +139,29 @@ def test_a_browser_is_killed_with_its_own_and_nothing_else_is_whatever_its_name(
         finally:
             for each in [each for process in started for each in family(process.pid)]:
                 os.kill(each.pid, signal.SIGKILL)
+
+
+def _file(path: Path, megabytes: int) -> None:
+    with path.open("wb") as file:
+        os.posix_fallocate(file.fileno(), 0, megabytes << 20)
+
+
+@pytest.mark.parametrize("by", ["what is kept", "what is free"])
+def test_a_disk_that_fills_is_looked_at_before_its_turn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by: str
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    profile = Profile()
+    profile.pid_file.write_text(str(os.getpid()))
+    hunger = Hunger(WebConfig(disk_mb=100), profile, lambda _: None)
+    if by == "what is kept":
+        _file(profile.home / "first", 30)
+        hunger._look(disk_too=True)
+        monkeypatch.setattr("recorders.web.hunger._free", lambda _: 1 << 40)
+    _file(profile.home / "second", 110)
+    hunger._look(disk_too=False)
+    assert hunger.ended == "The page kept more than 100 MB on disk and was ended."
+    profile.delete()
 
 
 def test_a_browser_of_one_user_alone_is_not_one_for_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
