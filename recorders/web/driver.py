@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 
 _PRELOADED = Path(__file__).with_name("driver.cjs")
 # It lives for a few small messages: without room for garbage and without compiled code it takes a fifth less memory.
-_OPTIONS = f'--max-semi-space-size=1 --jitless --require="{_PRELOADED}"'
+# It keeps what a page prints and throws, however long: at eight times what it needs it ends, and the browser with it.
+_OPTIONS = f'--max-semi-space-size=1 --max-old-space-size=256 --jitless --require="{_PRELOADED}"'
 # Where it keeps its own code as it was parsed before: a third less to do at each start.
 _CACHE = Path("~/.cache/egress-ray/driver").expanduser()
 

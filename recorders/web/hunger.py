@@ -1,4 +1,4 @@
-"""How much of its machine a recording's browser takes; a page that takes too much is ended.
+"""How much of its machine a recording's browser takes, with playwright's driver; a page that takes too much is ended.
 
 By watching, since not every machine lets us make a control group. What a single process may take has a hard limit
 beside this (`cage.py`), so that nothing grows out of hand between two looks.
@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from recorders.config import WebConfig
-from recorders.web.processes import Process, family
+from recorders.web.processes import Process, family, parent
 from recorders.web.profile import Profile
 
 _LOG = logging.getLogger(__name__)
@@ -48,7 +48,7 @@ class Hunger:
 
     def _look(self, disk_too: bool) -> None:
         config = self._config
-        processes = list(family(int(self._profile.pid_file.read_text())))
+        processes = list(family(self._eldest))
         if sum(each.memory for each in processes) > config.memory_mb * _MB:
             self.ended = f"The page used more than {config.memory_mb} MB of memory and was ended."
             self._end_greediest(processes)
@@ -56,6 +56,13 @@ class Hunger:
             self.ended = f"The page ran more than {config.max_threads} threads and was ended."
         elif (disk_too or self._fills) and self._kept() > config.disk_mb * _MB:
             self.ended = f"The page kept more than {config.disk_mb} MB on disk and was ended."
+
+    @property
+    def _eldest(self) -> int:
+        """Playwright's driver, which keeps what the page gives it, or what is left without it."""
+        browser = int(self._profile.pid_file.read_text())
+        driver = parent(browser)
+        return driver if driver is not None and parent(driver) == os.getpid() else browser
 
     @property
     def _fills(self) -> bool:
@@ -85,8 +92,8 @@ def _free(folder: Path) -> int:
 def _size(folder: Path) -> int:
     """Bytes that the files below take on the disk."""
     total = 0
-    for parent, _, names in os.walk(folder):
+    for place, _, names in os.walk(folder):
         for name in names:
             with contextlib.suppress(OSError):
-                total += os.lstat(Path(parent, name)).st_blocks * 512
+                total += os.lstat(Path(place, name)).st_blocks * 512
     return total

@@ -24,6 +24,14 @@ class Process:
     threads: int
 
 
+def parent(pid: int) -> int | None:
+    """Of a process; None when it has ended."""
+    with contextlib.suppress(OSError):
+        status = Path("/proc", str(pid), "status").read_bytes()
+        return int(status.partition(b"\nPPid:")[2].split(None, 1)[0])
+    return None
+
+
 def family(pid: int) -> Iterator[Process]:
     """A process and all that it has started and that live."""
     with contextlib.suppress(OSError):

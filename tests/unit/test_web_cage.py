@@ -141,6 +141,24 @@ def test_a_browser_is_killed_with_its_own_and_nothing_else_is_whatever_its_name(
                 os.kill(each.pid, signal.SIGKILL)
 
 
+def test_what_the_driver_keeps_of_a_page_is_the_page_s(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    profile = Profile()
+    code = "import subprocess; kept = bytearray({} << 20); subprocess.run([{!r}, '-c', {!r}])"
+    browser = f"import os, time; open({str(profile.pid_file)!r}, 'w').write(str(os.getpid())); time.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", code.format(600, sys.executable, browser)]) as driver:
+        try:
+            while not profile.pid_file.exists() or not profile.pid_file.read_text():
+                assert driver.poll() is None
+            hunger = Hunger(WebConfig(memory_mb=500), profile, lambda _: None)
+            hunger._look(disk_too=False)
+            assert hunger.ended == "The page used more than 500 MB of memory and was ended."
+        finally:
+            for each in list(family(driver.pid)):
+                os.kill(each.pid, signal.SIGKILL)
+    profile.delete()
+
+
 def _file(path: Path, megabytes: int) -> None:
     with path.open("wb") as file:
         os.posix_fallocate(file.fileno(), 0, megabytes << 20)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
 from collections.abc import Callable
+from pathlib import Path
 
+import playwright
 import psutil
 import pytest
 
@@ -34,3 +37,17 @@ def test_one_that_is_not_wanted_any_more_when_it_comes_is_ended(ahead: bool) -> 
         await until(lambda: not started())
 
     asyncio.run(run())
+
+
+def test_a_page_cannot_make_it_keep_gigabytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("NODE_OPTIONS", "NODE_COMPILE_CACHE"):
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+
+    async def run() -> None:
+        await (await driver.start()).stop()
+
+    asyncio.run(run())
+    node = Path(playwright.__file__).parent / "driver" / "node"
+    asked = [str(node), "-p", "require('v8').getHeapStatistics().heap_size_limit"]
+    assert int(subprocess.run(asked, capture_output=True, check=True).stdout) < 300 << 20
