@@ -56,8 +56,8 @@ _DISABLED_FEATURES = (
     "PreconnectToSearch",
     "ThirdPartyStoragePartitioning",
 )
-# A process of its own for the network takes 17 MB, and is not in a sandbox on Linux either; the other is playwright's.
-_ENABLED_FEATURES = ("NetworkServiceInProcess2", "CDPScreenshotNewSurface")
+# A process of its own for the network takes 17 MB, and is not in a sandbox on Linux either; others are playwright's.
+_ENABLED_FEATURES = ("NetworkServiceInProcess2", "CDPScreenshotNewSurface", "SkipListAccountsWithoutGaiaCookies")
 _FLAGS = (
     "--headless=new",  # the old headless, and the headless shell, refuse getDisplayMedia
     "--autoplay-policy=no-user-gesture-required",
@@ -175,7 +175,7 @@ class Browser:
         except Error as error:
             if (why := cage.why(error.message)) is not None:
                 raise RecorderError(why) from error
-            raise Lost(f"The browser {path} did not start: {_first_line(error)}.") from error
+            raise Lost(f"The browser {path} did not start: {first_line(error)}.") from error
         self._hunger = Hunger(self._config, profile, self._lose)
         self._watching = asyncio.create_task(self._hunger.watch())
         self._context.on("close", lambda _: self._lose("The browser was closed or crashed."))
@@ -262,5 +262,6 @@ class Browser:
             self.lost.set_exception(Lost(sentence))
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """Of what it says, without a full stop."""
     return str(error).strip().splitlines()[0].rstrip(".")

@@ -22,6 +22,7 @@ LAUNCHER = Path(__file__).with_name("launch.sh")
 _KEPT = ("PATH", "LANG", "LANGUAGE", "LC_ALL", "LC_CTYPE", "TZ", "FONTCONFIG_FILE", "FONTCONFIG_PATH")
 # What one process may have beyond the whole browser's memory: address space that it does not touch counts, too.
 _UNTOUCHED_MB = 2048
+_MB = 1024 * 1024
 # How much more threads there may be for a moment, before those who watch them have looked.
 _BETWEEN_LOOKS = 2
 _SETPRIV = ("--no-new-privs", "--pdeathsig=KILL", "--")
@@ -81,8 +82,8 @@ class Cage:
             self._uid = None
 
     def _limits(self) -> tuple[str, ...]:
-        data = (self._config.memory_mb + _UNTOUCHED_MB) * 1024 * 1024
-        limits = ["--core=0", f"--data={data}"]
+        data, file = self._config.memory_mb + _UNTOUCHED_MB, self._config.disk_mb
+        limits = ["--core=0", f"--data={data * _MB}", f"--fsize={file * _MB}"]
         if self._uid is not None:  # another user's own processes would count as well
             limits.append(f"--nproc={_BETWEEN_LOOKS * self._config.max_threads}")
         return (_program("prlimit"), *limits, "--")

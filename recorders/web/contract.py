@@ -1,7 +1,8 @@
 """What a page and its recorder say to each other: the task, the signals, and what is noticed in the page meanwhile.
 
 In the page it is `window.egress`, made by `contract.js`. The page is asked, and cannot call: a binding of playwright's,
-called with what is not JSON, ends the driver. A frame in it, with whatever was let into it, is not asked, and can
+called with what is not JSON, ends the driver. What it answers is bounded there, for the driver and this process take it
+whole. A frame in it, with whatever was let into it, is not asked, and can
 neither begin nor end a recording.
 """
 
@@ -99,9 +100,9 @@ class Contract:
 
     def _heard(self, told: Any) -> None:
         """Whatever it is: the page may have made it."""
-        for what in told if isinstance(told, list) else ():
-            match what:
-                case ["protected", str(which)]:
+        for line in told.split("\n") if isinstance(told, str) else ():
+            match line.split(" ", 1):
+                case ["protected", which]:
                     self.report.protected(which)
                 case ["start"]:
                     _set(self.started)

@@ -12,11 +12,13 @@ if TYPE_CHECKING:
 
 _PRELOADED = Path(__file__).with_name("driver.cjs")
 # It lives for a few small messages: without room for garbage and without compiled code it takes a fifth less memory.
-_OPTIONS = f'--max-semi-space-size=1 --jitless --require="{_PRELOADED}"'
+# It keeps what a page prints and throws, however long: at eight times what it needs it ends, and the browser with it.
+_OPTIONS = f'--max-semi-space-size=1 --max-old-space-size=256 --jitless --require="{_PRELOADED}"'
 # Where it keeps its own code as it was parsed before: a third less to do at each start.
 _CACHE = Path("~/.cache/egress-ray/driver").expanduser()
 
 _begun: asyncio.Task[Playwright] | None = None
+_ending: set[asyncio.Task[None]] = set()
 
 
 def begin() -> None:
@@ -29,7 +31,20 @@ async def start() -> Playwright:
     """One of its own for each caller. Raises playwright's errors."""
     global _begun
     begun, _begun = _begun, None
-    return await (begun or _start())
+    starting = begun or asyncio.create_task(_start())
+    try:
+        return await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        # Playwright would leave the process behind.
+        starting.add_done_callback(_end)
+        raise
+
+
+def _end(started: asyncio.Task[Playwright]) -> None:
+    if not started.cancelled() and started.exception() is None:
+        ending = asyncio.create_task(started.result().stop())
+        _ending.add(ending)
+        ending.add_done_callback(_ending.discard)
 
 
 async def _start() -> Playwright:

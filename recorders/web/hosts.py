@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
 from urllib.parse import urlsplit
 
 _PORTS = {"http": 80, "https": 443}
+# The beginning of an IPv6 host, which no name's choice of characters has.
+_IPV6 = re.compile(r"\[(\*|[^\]]*:)")
 
 
 def host_of(url: str) -> tuple[str, int] | None:
@@ -31,11 +34,16 @@ def matches(host: str, port: int, patterns: Iterable[str]) -> bool:
     """Whether a host matches one of `patterns`, case ignored.
 
     A pattern with a port ("example.org:8443", "*:8080") also asks for that port; one without allows any. IPv6 hosts
-    are written in brackets.
+    are written in brackets ("[2001:db8::1]", "[2001:db8::*]:80").
     """
     host = host.lower().rstrip(".")
     name = f"[{host}]" if ":" in host else host
-    return any(fnmatchcase(f"{name}:{port}" if _has_port(pattern) else name, pattern.lower()) for pattern in patterns)
+    return any(fnmatchcase(f"{name}:{port}" if _has_port(pattern) else name, _shell(pattern)) for pattern in patterns)
+
+
+def _shell(pattern: str) -> str:
+    """As a shell understands it: there, a bracket begins a choice of characters."""
+    return f"[[]{pattern[1:]}".lower() if _IPV6.match(pattern) else pattern.lower()
 
 
 def _has_port(pattern: str) -> bool:

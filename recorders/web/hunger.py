@@ -1,4 +1,4 @@
-"""How much of its machine a recording's browser takes; a page that takes too much is ended.
+"""How much of its machine a recording's browser takes, with playwright's driver; a page that takes too much is ended.
 
 By watching, since not every machine lets us make a control group. What a single process may take has a hard limit
 beside this (`cage.py`), so that nothing grows out of hand between two looks.
@@ -11,30 +11,19 @@ import contextlib
 import logging
 import os
 import signal
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 
 from recorders.config import WebConfig
+from recorders.web.processes import Process, family, parent
 from recorders.web.profile import Profile
 
 _LOG = logging.getLogger(__name__)
 
 _LOOK_EVERY_S = 1.0
-# The disk is looked at every so many times: it fills slowly, and looking takes longer.
-_DISK_EVERY = 10
+# The disk is looked at every so many times, for looking takes longer; each time once this part of it may be used.
+_DISK_EVERY, _DISK_NEAR = 10, 0.25
 _MB = 1024 * 1024
-_MEMORY = (b"RssAnon", b"RssShmem", b"VmSwap")
-
-
-@dataclass(frozen=True, slots=True)
-class Process:
-    """One of a browser's: its memory in bytes, without what all Chromium's share of their program."""
-
-    pid: int
-    renders: bool  # pages, and has nothing of the browser itself
-    memory: int
-    threads: int
 
 
 class Hunger:
@@ -44,6 +33,7 @@ class Hunger:
         self._config = config
         self._profile = profile
         self._lose = lose
+        self._size, self._free = 0, _free(profile.home)  # what it kept on its disk and what was free, as last looked
         self.ended: str | None = None  # that sentence
 
     async def watch(self) -> None:
@@ -58,14 +48,31 @@ class Hunger:
 
     def _look(self, disk_too: bool) -> None:
         config = self._config
-        processes = list(family(int(self._profile.pid_file.read_text())))
+        processes = list(family(self._eldest))
         if sum(each.memory for each in processes) > config.memory_mb * _MB:
             self.ended = f"The page used more than {config.memory_mb} MB of memory and was ended."
             self._end_greediest(processes)
         elif sum(each.threads for each in processes) > config.max_threads:
             self.ended = f"The page ran more than {config.max_threads} threads and was ended."
-        elif disk_too and _size(self._profile.home) > config.disk_mb * _MB:
+        elif (disk_too or self._fills) and self._kept() > config.disk_mb * _MB:
             self.ended = f"The page kept more than {config.disk_mb} MB on disk and was ended."
+
+    @property
+    def _eldest(self) -> int:
+        """Playwright's driver, which keeps what the page gives it, or what is left without it."""
+        browser = int(self._profile.pid_file.read_text())
+        driver = parent(browser)
+        return driver if driver is not None and parent(driver) == os.getpid() else browser
+
+    @property
+    def _fills(self) -> bool:
+        """Whether there may be too much on the disk before its turn."""
+        near = _DISK_NEAR * self._config.disk_mb * _MB
+        return self._size > near or self._free - _free(self._profile.home) > near
+
+    def _kept(self) -> int:
+        self._size, self._free = _size(self._profile.home), _free(self._profile.home)
+        return self._size
 
     def _end_greediest(self, processes: list[Process]) -> None:
         """At once, for the browser may take its time to end."""
@@ -76,25 +83,17 @@ class Hunger:
                 os.kill(greediest.pid, signal.SIGKILL)
 
 
-def family(pid: int) -> Iterator[Process]:
-    """A process and all that it has started and that live."""
-    with contextlib.suppress(OSError):
-        folder = Path("/proc", str(pid))
-        status = dict(line.split(b":", 1) for line in (folder / "status").read_bytes().splitlines())
-        memory = sum(int(status[name].split()[0]) for name in _MEMORY if name in status) * 1024
-        renders = b"--type=renderer" in (folder / "cmdline").read_bytes()
-        yield Process(pid, renders, memory, int(status[b"Threads"]))
-        for task in os.listdir(folder / "task"):  # noqa: PTH208
-            with contextlib.suppress(FileNotFoundError):
-                for child in (folder / "task" / task / "children").read_text().split():
-                    yield from family(int(child))
+def _free(folder: Path) -> int:
+    """Bytes that are free on its disk."""
+    disk = os.statvfs(folder)
+    return disk.f_bavail * disk.f_frsize
 
 
 def _size(folder: Path) -> int:
     """Bytes that the files below take on the disk."""
     total = 0
-    for parent, _, names in os.walk(folder):
+    for place, _, names in os.walk(folder):
         for name in names:
             with contextlib.suppress(OSError):
-                total += os.lstat(Path(parent, name)).st_blocks * 512
+                total += os.lstat(Path(place, name)).st_blocks * 512
     return total

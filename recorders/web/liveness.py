@@ -13,6 +13,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from recorders.web.unseen import Unseen
+
 if TYPE_CHECKING:
     from playwright.async_api import CDPSession, Page
 
@@ -26,9 +28,7 @@ _ASK_S = 0.5
 _ANSWER_S = 1.5
 # The same for the page, which may be busy with itself for a while, and is no worse for it: setting `web.hung_s`.
 _PAINT_S = 2.0
-_FRAME = "new Promise(resolve => requestAnimationFrame(() => resolve(0)))"
-# Where the page's own scripts, and what they have made of `requestAnimationFrame`, are not.
-_WORLD = "egress"
+_FRAME = "() => new Promise(resolve => requestAnimationFrame(() => resolve(0)))"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,8 @@ class Liveness:
         self._last = heard()
         self._packets = Quiet()
         self._browser = _Question(lambda: cdp.send("Browser.getVersion"), _ASK_S)
-        self._page = _Question(_Frame(cdp).ask, _PAINT_S)
+        unseen = Unseen(cdp)
+        self._page = _Question(lambda: unseen.ask(_FRAME), _PAINT_S)
 
     @classmethod
     async def of(cls, page: Page, heard: Callable[[], float], hung_s: float) -> Liveness:
@@ -121,24 +122,3 @@ class _Question:
     def close(self) -> None:
         if self._asked is not None:
             self._asked.cancel()
-
-
-class _Frame:
-    """Asks the page for an animation frame."""
-
-    def __init__(self, cdp: CDPSession) -> None:
-        self._cdp = cdp
-        self._world: int | None = None
-
-    async def ask(self) -> None:
-        """Returns when there was one. Raises playwright's errors."""
-        if self._world is None:
-            tree = await self._cdp.send("Page.getFrameTree")
-            where = {"frameId": tree["frameTree"]["frame"]["id"], "worldName": _WORLD}
-            self._world = (await self._cdp.send("Page.createIsolatedWorld", where))["executionContextId"]
-        question = {"expression": _FRAME, "awaitPromise": True, "contextId": self._world}
-        try:
-            await self._cdp.send("Runtime.evaluate", question)
-        except Exception:
-            self._world = None  # it went with the document
-            raise

@@ -5,7 +5,6 @@ Blocking; `Output` is used from one thread at a time.
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +18,7 @@ from recorders.log.segment_log import SegmentLog
 from recorders.log.tracks import VideoTrack
 from recorders.log.window import Window
 from recorders.spec import AudioSpec, RecordingSpec, VideoSpec
+from recorders.web.clock import Clock
 from recorders.web.pictures import Passed, Pictures, Transcoded
 from recorders.web.raw import Raw
 from recorders.web.slate import Slate
@@ -34,15 +34,23 @@ _LATE_S = 3.0
 
 
 class Output:
-    """One attempt's pictures and sound into its log, on the clock of `begun`, the Unix time of its beginning.
+    """One attempt's pictures and sound into its log, from `begun` on; `clock` is the attempt's.
 
     Numbers of pictures are `_next` and `_first` since the recording's epoch; a later attempt's go on where the wall
-    clock says, and so do those of a later browser: what is missing before them is filled with the slate and silence.
+    clock says, and so do those of a later browser, by `clock`: what is missing before them is filled with the slate and
+    silence.
     """
 
     def __init__(
-        self, spec: RecordingSpec, config: RecorderConfig, log: SegmentLog, window: Window, begun: Beginning
+        self,
+        spec: RecordingSpec,
+        config: RecorderConfig,
+        log: SegmentLog,
+        window: Window,
+        begun: Beginning,
+        clock: Clock,
     ) -> None:
+        self._clock = clock
         self._log = log
         self._window = window
         self._config = config
@@ -83,7 +91,7 @@ class Output:
                 self._open(self._pictures.track)
 
     def go_on(self, begun: Beginning, why: str) -> None:
-        """What comes from now on is another browser's, and is put in its place by the wall clock."""
+        """What comes from now on is another browser's, and is put in its place by the attempt's."""
         if begun.codec != self._codec:
             raise Lost(f"The browser that went on encodes {begun.codec} and not {self._codec}.")
         if isinstance(self._pictures, Raw) and begun.ring is not None:
@@ -114,15 +122,20 @@ class Output:
             raise Lost("The browser encodes pictures without saying how.")
         number = self._first + n
         again, self._told = n - self._told - 1, n  # slots before it that show the one before
+        raw = self._pictures if isinstance(self._pictures, Raw) else None
         if self._why:
-            if not key or number < self._next:
+            if number < self._next or (raw is None and not key):
+                if raw is not None and data:
+                    raw.see(number, data)
                 self.left_out += again + 1
                 return
-            self.left_out += again
-            self._fill(number, self._why)
+            # What a browser has shown before, it shows still; encoded, that would not be decodable.
+            first = max(self._next, number - again) if raw is not None and again < n else number
+            self.left_out += again - (number - first)
+            self._fill(first, self._why)
             self._why, self._slate = "", None
-        if isinstance(self._pictures, Raw) and time.time() - self._epoch - number / self._rate > _LATE_S:
-            self.left_out += self._pictures.skip(number - 1 if data else number)
+        if raw is not None and self._clock.now() - self._epoch - number / self._rate > _LATE_S:
+            self.left_out += raw.skip(number - 1 if data else number)
         self._put(self._pictures.add(number, key, data))
         self._next = number + 1
 

@@ -51,7 +51,8 @@ async def load(
     """Go to `url` and wait until it has loaded and painted; where the page tells itself when it is ready, for that.
 
     A page that answers but does not finish loading in time is recorded as it is. Raises `Refused` or `Lost` when
-    there is no page, and what `signalled` raises; `unreached` knows why a URL's host was not reached, if that is why.
+    there is no page, what `signalled` raises, and playwright's errors when there is no browser any more; `unreached`
+    knows why a URL's host was not reached, if that is why.
     """
     from playwright.async_api import Error
     from playwright.async_api import TimeoutError as Late
@@ -80,6 +81,8 @@ async def load(
     except Late:
         raise Unreachable(f"The page did not answer within {timeout_s:g} s.") from None
     except Error as error:
+        if type(error) is not Error:  # the browser or its tab is gone
+            raise
         told = unreached(led_to) or (http_failure(status[-1]) if status else None)
         raise told or network_failure(led_to, error.message) from None
     finally:

@@ -1,40 +1,69 @@
-"""The processes of a browser, found by its profile; Linux's /proc."""
+"""The processes of a browser: what one has started, and those that are left of a profile; Linux's /proc."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import signal
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
+_MEMORY = (b"RssAnon", b"RssShmem", b"VmSwap")
 # What was started while one looked is found by looking again.
 _LOOKS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """Its memory is in bytes, without what all Chromium's share of their program."""
+
+    pid: int
+    renders: bool  # pages, and has nothing of the browser itself
+    memory: int
+    threads: int
+
+
+def parent(pid: int) -> int | None:
+    """Of a process; None when it has ended."""
+    with contextlib.suppress(OSError):
+        status = Path("/proc", str(pid), "status").read_bytes()
+        return int(status.partition(b"\nPPid:")[2].split(None, 1)[0])
+    return None
+
+
+def family(pid: int) -> Iterator[Process]:
+    """A process and all that it has started and that live."""
+    with contextlib.suppress(OSError):
+        folder = Path("/proc", str(pid))
+        status = dict(line.split(b":", 1) for line in (folder / "status").read_bytes().splitlines())
+        memory = sum(int(status[name].split()[0]) for name in _MEMORY if name in status) * 1024
+        renders = b"--type=renderer" in (folder / "cmdline").read_bytes()
+        yield Process(pid, renders, memory, int(status[b"Threads"]))
+        for task in os.listdir(folder / "task"):  # noqa: PTH208
+            with contextlib.suppress(FileNotFoundError):
+                for child in (folder / "task" / task / "children").read_bytes().split():
+                    yield from family(int(child))
 
 
 def kill_browser(profile: Path) -> None:
     """SIGKILL, which a stopped process obeys, too, to the browser with this profile and to all that it has started."""
     for _ in range(_LOOKS):
-        family = _family(profile)
-        if not family:
+        found = {each.pid for pid in _marked(profile) for each in family(pid)} - {os.getpid()}
+        if not found:
             return
-        for pid in family:
+        for pid in found:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
 
 
-def _family(profile: Path) -> set[int]:
+def _marked(profile: Path) -> Iterator[int]:
+    """Those that have it in their command: what outlives a browser has no other tie to it."""
     mark = b"--user-data-dir=" + os.fsencode(profile)
-    parents: dict[int, int] = {}
-    found: set[int] = set()
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdecimal():
+    for name in os.listdir("/proc"):  # noqa: PTH208
+        if name.isdecimal():
             with contextlib.suppress(OSError):  # it has ended meanwhile
-                pid = int(entry.name)
-                parents[pid] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-                if mark in (entry / "cmdline").read_bytes().split(b"\0"):
-                    found.add(pid)
-    more = found
-    while more:
-        more = {pid for pid, parent in parents.items() if parent in more} - found
-        found |= more
-    return found - {os.getpid()}
+                command = Path("/proc", name, "cmdline").read_bytes()
+                # Chromium's own children have theirs as one word, with spaces.
+                if mark + b"\0" in command or mark + b" " in command:
+                    yield int(name)

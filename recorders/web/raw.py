@@ -74,6 +74,13 @@ class Raw:
             out.append(self._put(n, moved=True))
         return out
 
+    def see(self, n: int, data: bytes) -> None:
+        """Picture `n` is left out, and shown by what follows."""
+        if self._last is None:
+            self._next = n
+        self._take(data)
+        self._group, self._replaying = [], False
+
     def skip(self, n: int) -> int:
         """Leave out what is missing up to `n`, for want of time to encode it; how many pictures that is."""
         if self._last is None or n < self._next:

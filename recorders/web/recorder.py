@@ -20,6 +20,7 @@ from recorders.log.window import Window
 from recorders.progress import Phase, Progress
 from recorders.recorder import EndReason
 from recorders.spec import AudioSpec, PageSpec, RecordingSpec, VideoSpec
+from recorders.web.clock import Clock
 from recorders.web.codecs import configurations
 from recorders.web.contract import Contract
 from recorders.web.notes import Notes
@@ -58,6 +59,7 @@ class WebRecorder:
         self._window = window or Window()
         self._station = station
         self._video, self._audio = wanted(spec)
+        self._clock = Clock()
         self._phase: Phase = "starting"
         self._stopped = False
         self._stop: asyncio.Event | None = None
@@ -75,7 +77,7 @@ class WebRecorder:
             self._stop.set()
         stopped = asyncio.create_task(self._stop.wait())
         sink = Sink()
-        self._browsers = browsers = Succession(lambda: self._session(sink), sink, self._config.web)
+        self._browsers = browsers = Succession(lambda: self._session(sink), sink, self._config.web, self._clock)
         noting = asyncio.create_task(self._notes.keep())
         started = asyncio.create_task(self._start(browsers, sink))
         try:
@@ -143,7 +145,7 @@ class WebRecorder:
         def make() -> Output:
             from recorders.web.output import Output
 
-            return Output(self._spec, self._config, log, self._window, begun)
+            return Output(self._spec, self._config, log, self._window, begun, self._clock)
 
         sink.open(make)
         browsers.present.feed.begin()
@@ -167,7 +169,8 @@ class WebRecorder:
         size = {"width": video.width, "height": video.height, "frameRate": video.frame_rate}
         contract = Contract({"id": self._spec.task_id, **size}, self._notes.report)
         station, self._station = self._station, None
-        return Session(self._subject, self._config.web, video, self._options(), Feed(sink), contract, station)
+        feed, clock = Feed(sink), self._clock
+        return Session(self._subject, self._config.web, video, self._options(), feed, contract, clock, station)
 
     def _options(self) -> dict[str, Any]:
         """For `start` in capture.js."""

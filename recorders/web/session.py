@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from recorders.config import WebConfig
 from recorders.errors import Lost, RecorderError
 from recorders.spec import PageSpec, VideoSpec
+from recorders.web.browser import first_line
+from recorders.web.clock import Clock
 from recorders.web.codecs import codec_name
 from recorders.web.colour import Matrix
 from recorders.web.contract import Contract
@@ -34,11 +36,13 @@ T = TypeVar("T")
 # How long the browser may take to hand over its last pictures: while they come, and between two of them.
 _FLUSH_TIMEOUT_S = 8.0
 _FLUSH_PAUSE_S = 2.0
+# How long a playwright error waits for a better reason.
+_REASON_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class Beginning:
-    """When a session's pictures and sound begin (Unix seconds), and what they are.
+    """When a session's pictures and sound begin (Unix seconds by the attempt's clock), and what they are.
 
     `codec` is what the browser encodes with (FFmpeg's name), None without pictures; `matrix` is that of its pictures,
     `ring` has them where they come as they are.
@@ -62,6 +66,7 @@ class Session:
         options: dict[str, Any],
         feed: Feed,
         contract: Contract,
+        clock: Clock,
         station: Station | None = None,
     ) -> None:
         self.feed = feed
@@ -71,6 +76,7 @@ class Session:
         self._options = {"ring": ring_options(video, self._secret), **options}
         self._video = video
         self.contract = contract
+        self._clock = clock
         self._station = station or Station(config, subject, video)
         self._link, self._browser = self._station.link, self._station.browser
         self._liveness: Liveness | None = None
@@ -100,6 +106,8 @@ class Session:
 
         Raises `RecorderError`.
         """
+        from playwright.async_api import Error
+
         link, browser, station = self._link, self._browser, self._station
         loaded: asyncio.Task[Loaded] | None = None
         try:
@@ -121,14 +129,18 @@ class Session:
             at = await _unless(browser.lost, loaded)
             await link.send("go", painted=at.painted, answered=at.answered)
             begun = await _unless(browser.lost, link.expect("begun"))
+        except Error as error:
+            await first(browser.lost, timeout=_REASON_S)
+            if browser.lost.done():
+                browser.lost.result()
+            raise Lost(f"The browser did not do as asked: {first_line(error)}.") from error
         finally:
             if loaded is not None:
                 await cancel(loaded)
         self.contract.began()
-        began = time.time() - (time.monotonic() - begun["monotonic"])
         codec = codec_name(ready["codec"]) if ready["codec"] else None
         ring = Ring(browser.folder, self._secret, self._video) if codec == RAW else None
-        return Beginning(began, codec, ready["matrix"] or "bt709", ring)
+        return Beginning(self._clock.at(begun["monotonic"]), codec, ready["matrix"] or "bt709", ring)
 
     async def _subject_page(self) -> Page:
         page = await self._station.subject(self._video, self.feed)

@@ -13,6 +13,7 @@ from typing import Any
 
 from recorders.config import WebConfig
 from recorders.errors import Lost, RecorderError, Unreachable
+from recorders.web.clock import Clock
 from recorders.web.liveness import TICK_S, Doubt
 from recorders.web.session import Beginning, Session, cancel, first
 from recorders.web.sink import Sink
@@ -24,12 +25,13 @@ _AGAIN_S = 1.0
 
 
 class Succession:
-    """The browsers of one attempt, made by `new`, whose media goes to `sink`."""
+    """The browsers of one attempt, made by `new`, whose media goes to `sink`, on the attempt's `clock`."""
 
-    def __init__(self, new: Callable[[], Session], sink: Sink, config: WebConfig) -> None:
+    def __init__(self, new: Callable[[], Session], sink: Sink, config: WebConfig, clock: Clock) -> None:
         self._new = new
         self._sink = sink
         self._config = config
+        self._clock = clock
         self._present = new()
         self._began = 0.0
         self._lost: RecorderError | None = None  # why the present one is no more
@@ -76,7 +78,7 @@ class Succession:
             doubt = self._look()
             self._provide(doubt)
             if self._lost is not None:
-                self._slate(time.time() - _BEHIND_S, str(self._lost))
+                self._slate(self._clock.now() - _BEHIND_S, str(self._lost))
             events: list[asyncio.Future[Any]] = []
             if self._lost is None:
                 events += [*self._present.lost, self._present.contract.ended]
@@ -90,7 +92,7 @@ class Succession:
             seconds = await self._present.flush()
             self._present.feed.mute()
             return seconds
-        self._slate(time.time(), str(self._lost))
+        self._slate(self._clock.now(), str(self._lost))
         return None
 
     async def close(self) -> None:

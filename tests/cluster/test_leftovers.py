@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from recorders.web.hunger import family as processes_of
+from recorders.web.processes import family as processes_of
 from tests.cluster.service import App, Service, gone, page, title, until
 from tests.e2e.web_pages import serve_pages
 

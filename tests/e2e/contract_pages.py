@@ -10,10 +10,14 @@ document.title = JSON.stringify(told);
 const box = (colour) => (document.body.style.background = colour);
 egress.addEventListener("recording", () => box(egress.state === "recording" ? "#00c" : "#c00"));
 </script>"""
-# A page that is not ready before it says so, and a frame in it that has no say.
+# A page that is not ready before it says so, and a frame in it that has no say. What the page has changed meanwhile
+# changes nothing in what it has to say.
 _SIGNALS = """<iframe srcdoc="<script>console.log('START_RECORDING'); console.log('END_RECORDING');
   try {{ parent.frames; window.egress.stop() }} catch {{}}</script>" sandbox="allow-scripts"></iframe><script>
 document.querySelector("iframe").style.display = "none";
+Array.prototype.splice = Promise.prototype.then = () => "changed";
+Object.prototype.then = (resolve) => resolve("changed");
+window.Promise = window.Event = window.requestAnimationFrame = () => null;
 setTimeout(() => {{ document.body.style.background = "#080"; {start}; }}, 1200);
 egress.addEventListener("recording", () => setTimeout(() => {{ {stop} }}, 1000));
 </script>"""

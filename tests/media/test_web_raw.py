@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import time
 from pathlib import Path
 
 import av
@@ -12,9 +13,15 @@ import pytest
 from recorders.config import LogConfig, RecorderConfig
 from recorders.encoder import EncodedPicture
 from recorders.errors import Lost
-from recorders.spec import VideoSpec
+from recorders.log.finish import finish
+from recorders.log.segment_log import SegmentLog, read_index
+from recorders.log.window import Window
+from recorders.spec import PageSpec, RecordingSpec, VideoSpec
+from recorders.web.clock import Clock
+from recorders.web.output import Output
 from recorders.web.raw import Raw
-from recorders.web.ring import Ring, options
+from recorders.web.ring import CODEC, Ring, options
+from recorders.web.session import Beginning
 
 VIDEO = VideoSpec(320, 180, 10, 500)
 SECRET = bytes(range(16))
@@ -124,6 +131,89 @@ def test_what_there_was_no_time_for_is_left_out(browser: Browser, tmp_path: Path
     assert [n for _, n, _ in out] == [*range(13), *range(21, 41)]
     assert levels(raw, out) == pytest.approx([*[40] * 13, *[80] * 20], abs=3)
     assert [n for _, n, key in out if key] == [0, 5, 10, 21, 26, 31, 36]
+
+
+class Recording:
+    """Of pictures as they are, through the real output and log."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._clock = Clock()
+        self._browsers = 0
+        self.begun = self._clock.now()
+        spec = RecordingSpec("t", str(folder), PageSpec("http://x"), video=VIDEO, audio=None, format="mp4")
+        config = RecorderConfig(log=LogConfig(part_seconds=GROUP / VIDEO.frame_rate))
+        self.browser, beginning = self.another(0)
+        self.output = Output(spec, config, SegmentLog(folder, "recording", 1), Window(), beginning, self._clock)
+
+    def another(self, slot: int) -> tuple[Browser, Beginning]:
+        """A browser that began then."""
+        self._browsers += 1
+        profile = self._folder / f"profile{self._browsers}"
+        browser = Browser(profile)
+        at = self.begun + slot / VIDEO.frame_rate
+        return browser, Beginning(at, CODEC, "bt601", Ring(profile, SECRET, VIDEO))
+
+    def shown(self) -> list[int]:
+        """Luma of each picture that came of it."""
+        self.output.close()
+        finish(self._folder, "recording", "mp4")
+        with av.open(str(self._folder / "recording.mp4")) as container:
+            return [round(float(picture.to_ndarray()[:180].mean())) for picture in container.decode(video=0)]
+
+
+def test_a_page_that_stands_still_after_its_browser_was_replaced_is_shown(tmp_path: Path) -> None:
+    recording = Recording(tmp_path)
+    output = recording.output
+    output.picture(0, True, recording.browser.shows(40))
+    output.picture(19, False, b"")
+    browser, beginning = recording.another(17)
+    output.go_on(beginning, "It crashed.")
+    output.picture(0, True, browser.shows(90))
+    output.picture(1, True, browser.shows(120))
+    output.picture(22, False, b"")
+    assert browser.waiting == 0
+    assert output.left_out == 3
+    output.picture(23, True, browser.shows(160))
+    assert recording.shown() == pytest.approx([*[40] * 20, *[120] * 20, 160], abs=3)
+    assert len(read_index(tmp_path).parts) > 6
+
+
+def test_pictures_that_come_when_the_slate_is_there_keep_no_place_in_the_ring(tmp_path: Path) -> None:
+    recording = Recording(tmp_path)
+    output = recording.output
+    output.picture(0, True, recording.browser.shows(40))
+    output.slate(recording.begun + 5, "It crashed.")
+    browser, beginning = recording.another(1)
+    output.go_on(beginning, "It crashed.")
+    for n in range(browser.slots + 5):
+        output.picture(n, True, browser.shows(90))
+        assert browser.waiting == 0
+    output.picture(60, False, b"")
+    assert (output.filled, output.left_out) == (49, 49)
+    assert recording.shown() == pytest.approx([*[40] * 50, *[90] * 12], abs=3)
+
+
+def test_a_browser_that_begins_after_the_slate_is_shown_from_then_on(tmp_path: Path) -> None:
+    recording = Recording(tmp_path)
+    output = recording.output
+    output.picture(9, True, recording.browser.shows(40))
+    browser, beginning = recording.another(15)
+    output.go_on(beginning, "It crashed.")
+    output.picture(2, True, browser.shows(90))
+    output.picture(4, False, b"")
+    assert (output.filled, output.left_out) == (7, 2)
+    assert recording.shown() == pytest.approx([*[40] * 8, *[90] * 3], abs=3)
+
+
+def test_a_step_of_the_machine_s_clock_leaves_no_picture_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recording = Recording(tmp_path)
+    recording.output.picture(0, True, recording.browser.shows(40))
+    wall = time.time
+    monkeypatch.setattr(time, "time", lambda: wall() + 10)
+    recording.output.picture(20, False, b"")
+    assert recording.output.left_out == 0
+    assert len(recording.shown()) == 21
 
 
 def test_vp9(browser: Browser, tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from recorders.log.finish import finish
 from recorders.log.segment_log import SegmentLog, read_index
 from recorders.log.window import Window
 from recorders.spec import Format, PageSpec, RecordingSpec, VideoSpec
+from recorders.web.clock import Clock
 from recorders.web.output import Output
 from recorders.web.session import Beginning
 from tests.oracle.hls import probe_quiet, validate
@@ -91,7 +92,7 @@ def spec(folder: Path, format: Format) -> RecordingSpec:
 
 
 def output_of(given: RecordingSpec, begun: Beginning) -> Output:
-    return Output(given, CONFIG, SegmentLog(Path(given.folder), given.prefix, 1), Window(), begun)
+    return Output(given, CONFIG, SegmentLog(Path(given.folder), given.prefix, 1), Window(), begun, Clock())
 
 
 def lumas(path: Path) -> list[float]:

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import io
+import re
 import time
 import urllib.error
 import urllib.request
 from fractions import Fraction
+from pathlib import Path
 from typing import Any, cast
 
 import av
 import numpy as np
+import playwright
 import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from recorders.errors import Lost, RecorderError, Refused, Unreachable
 from recorders.spec import VideoSpec
+from recorders.web.browser import _ENABLED_FEATURES
 from recorders.web.codecs import avc_level, codec_name, configurations
 from recorders.web.colour import avcc_marked, vp9_marked
 from recorders.web.link import Link
@@ -155,6 +159,14 @@ def test_network_failures_name_the_host_but_not_the_query() -> None:
         sentence = str(network_failure("https://example.org/?token=secret", message))
         assert "secret" not in sentence
         assert "\n" not in sentence
+
+
+def test_features_that_playwright_needs_are_still_enabled() -> None:
+    """Of several lists of features the browser takes the last, which is ours."""
+    bundle = Path(playwright.__file__).parent / "driver" / "package" / "lib" / "coreBundle.js"
+    found = re.search(r"enabledFeatures = \(\) => \[(.*?)\]", bundle.read_text(), re.DOTALL)
+    assert found is not None
+    assert {*re.findall(r'"(\w+)"', found[1])} <= {*_ENABLED_FEATURES}
 
 
 class _Deaf:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
 from pathlib import Path
 from typing import Any, cast
 
+import playwright
 import pytest
 
 from recorders.errors import Fenced, Refused, Unreachable
 from recorders.log import files
 from recorders.log.finish import finish
 from recorders.spec import PageSpec, RecordingSpec
+from recorders.web import contract
 from recorders.web.contract import Contract
 from recorders.web.notes import Notes, tail
 from recorders.web.redact import bare, redacted
@@ -140,19 +143,71 @@ def test_a_page_may_tell_whatever_it_likes_and_only_its_words_count() -> None:
         contract = Contract({}, Report("https://example.org/", 1))
         hear = cast(Any, contract)._heard
         nonsense: Any
-        for nonsense in (None, 1, "stop", {"0": "stop"}, [None], ["stop"], [[]], [["stop", 1]], [["protected", None]]):
+        for nonsense in (None, 1, [["stop"]], {"0": "stop"}, "", "\n", " ", "stop 1", "nonstop", "protected"):
             hear(nonsense)
         assert not contract.started.done()
         assert not contract.has_ended
         with pytest.raises(Unreachable, match="did not signal START_RECORDING within 0"):
             await contract.signalled(0.01)
-        hear([["protected", "org.w3.clearkey"], ["start"], ["start"]])
+        hear("protected org.w3.clearkey\nstart\nstart\n")
         await contract.signalled(0.01)
-        hear([["stop"]])
+        hear("stop\n")
         assert contract.has_ended
         assert contract.report.document()["protected_media"] == ["org.w3.clearkey"]
 
     asyncio.run(run())
+
+
+# Enough of a page's window for contract.js, in which a page does its worst and then has much to say.
+_WINDOW = """
+const vm = require("node:vm");
+const printed = [];
+const log = (...what) => printed.push(...what);
+const page = { EventTarget, Event, console: { log, info: log, debug: log, warn: log, error: log } };
+page.addEventListener = () => {};
+page.Navigator = class {};
+vm.createContext(page);
+vm.runInContext("window = top = globalThis", page);
+vm.runInContext(`(${process.argv[1]})("recorder", {})`, page);
+vm.runInContext(process.argv[2], page);
+const answers = [];
+const ask = () => page.recorder.next().then((told) => answers.push(told));
+ask();
+page.egress.stop();
+ask();
+vm.runInContext("recorder.begun()", page);
+console.log(JSON.stringify({ answers, printed: printed.map((each) => each.length), state: page.egress.state }));
+"""
+_HOSTILE = """
+const huge = "x".repeat(1e6);
+const lie = () => huge;
+const changed = [Array, String, Promise, Function, EventTarget].map(({ prototype }) => prototype);
+for (const place of [...changed, Reflect, JSON])
+  for (const name of ["splice", "slice", "some", "push", "join", "includes", "then", "call", "apply", "bind", "parse",
+                      "stringify", "dispatchEvent"])
+    if (name in place) place[name] = lie;
+Object.prototype.then = (resolve) => resolve(huge);
+Object.defineProperty(Array.prototype, "0", { get: lie, set: lie });
+Promise = Event = String = class { constructor() { return huge; } };
+egress.start();
+console.log("START_RECORDING");
+console.log(huge, "END", { length: 7 });
+for (let n = 0; n < 100; n++) recorder.note(huge + n);
+for (let n = 0; n < 100; n++) recorder.note(n + huge);
+"""
+
+
+def test_a_page_that_changes_what_there_is_tells_and_prints_no_more_than_it_may() -> None:
+    node = Path(playwright.__file__).parent / "driver" / "node"
+    script = Path(contract.__file__).with_name("contract.js").read_text()
+    told = subprocess.run([node, "-e", _WINDOW, script, _HOSTILE], capture_output=True, text=True, check=True)
+    found = json.loads(told.stdout)
+    first, *rest, end = found["answers"][0].split("\n")
+    assert (first, end) == ("start", "")
+    assert rest == [f"protected {('x' * 200) if n is None else str(n) + 'x' * 200}"[:200] for n in (None, *range(14))]
+    assert found["answers"][1:] == ["stop\n"]
+    assert found["printed"] == [15, 2000, 3, 7]
+    assert found["state"] == "recording"
 
 
 def test_a_contract_that_is_closed_has_not_ended() -> None:

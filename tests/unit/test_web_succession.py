@@ -13,6 +13,7 @@ from recorders.config import WebConfig
 from recorders.errors import Lost, RecorderError, Refused, Unreachable
 from recorders.log.index import Index, Part, Slate, line, parse
 from recorders.web.avcc import length_prefixed, with_sets
+from recorders.web.clock import Clock
 from recorders.web.liveness import TICK_S, Doubt, Quiet
 from recorders.web.session import Beginning
 from recorders.web.sink import Feed, Sink
@@ -72,10 +73,12 @@ class _Output:
 
     def __init__(self) -> None:
         self.told: list[str] = []
+        self.until: list[float] = []
         self.filled = self.left_out = 0
 
     def slate(self, until: float, why: str) -> None:
         self.told.append("slate")
+        self.until.append(until)
 
     def go_on(self, begun: Beginning, why: str) -> None:
         self.told.append("go on")
@@ -92,7 +95,7 @@ class _Attempt:
         self.output = _Output()
         self.made: list[_Session] = []
         self._coming = [None, *coming]
-        self.browsers = Succession(cast(Any, self._new), self.sink, config)
+        self.browsers = Succession(cast(Any, self._new), self.sink, config, Clock())
         self._stop: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.sink.open(lambda: cast(Any, self.output))
 
@@ -143,6 +146,25 @@ def test_one_that_is_lost_is_killed_at_once_and_another_goes_on_after_the_slate(
     assert [session.closed for session in made.made] == [[True], [False]]
     assert made.output.told[0] == "slate"
     assert made.output.told[-1] == "go on"
+
+
+def test_a_step_of_the_machine_s_clock_makes_no_slate(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def steps(made: _Attempt) -> None:
+        made.made[0].error = Lost("It crashed.")
+        await made.until(lambda: bool(made.output.until))
+        wall = time.time
+        monkeypatch.setattr(time, "time", lambda: wall() + 3600)
+        await made.until(lambda: len(made.output.until) > 3)
+
+    class Slow(_Session):
+        async def start(self, prepared: Any = None) -> Beginning:
+            if prepared is None:
+                await asyncio.sleep(1)
+            return await super().start(prepared)
+
+    monkeypatch.setattr("tests.unit.test_web_succession._Session", Slow)
+    made = attempt(steps)
+    assert made.output.until[-1] - made.output.until[0] < 60
 
 
 def test_a_doubt_that_passes_costs_a_browser_and_nothing_else() -> None:
