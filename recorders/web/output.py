@@ -5,6 +5,7 @@ Blocking; `Output` is used from one thread at a time.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,8 +38,8 @@ class Output:
     """One attempt's pictures and sound into its log, from `begun` on; `clock` is the attempt's.
 
     Numbers of pictures are `_next` and `_first` since the recording's epoch; a later attempt's go on where the wall
-    clock says, and so do those of a later browser, by `clock`: what is missing before them is filled with the slate and
-    silence.
+    clock says, or at the log's end if that is behind it, and so do those of a later browser, by `clock`: what is
+    missing before them is filled with the slate and silence.
     """
 
     def __init__(
@@ -59,7 +60,8 @@ class Output:
         self._rate = self._video.frame_rate
         self._key_every = max(1, round(config.log.part_seconds * self._rate))
         self._epoch = begun.at if log.epoch is None else log.epoch
-        self._first = self._next = max(0, self._number(begun.at))
+        self._zero = min(self._epoch, begun.at - math.ceil(round(log.end * self._rate, 3)) / self._rate)
+        self._first = self._next = self._number(begun.at)
         self._sounded = self._sample(self._first)  # the first sample that is not encoded yet
         self._first_sample = self._sounded
         codecs = codecs_of(spec.format)
@@ -134,7 +136,7 @@ class Output:
             self.left_out += again - (number - first)
             self._fill(first, self._why)
             self._why, self._slate = "", None
-        if raw is not None and self._clock.now() - self._epoch - number / self._rate > _LATE_S:
+        if raw is not None and self._clock.now() - self._zero - number / self._rate > _LATE_S:
             self.left_out += raw.skip(number - 1 if data else number)
         self._put(self._pictures.add(number, key, data))
         self._next = number + 1
@@ -166,7 +168,7 @@ class Output:
         self._writer.close()
 
     def _number(self, unix: float) -> int:
-        return round((unix - self._epoch) * self._rate)
+        return round((unix - self._zero) * self._rate)
 
     def _sample(self, picture: int) -> int:
         return round(picture * self._audio.sample_rate / self._rate)

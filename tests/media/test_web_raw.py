@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -136,15 +137,15 @@ def test_what_there_was_no_time_for_is_left_out(browser: Browser, tmp_path: Path
 class Recording:
     """Of pictures as they are, through the real output and log."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, attempt: int = 1) -> None:
         self._folder = folder
         self._clock = Clock()
-        self._browsers = 0
+        self._browsers = 10 * attempt
         self.begun = self._clock.now()
         spec = RecordingSpec("t", str(folder), PageSpec("http://x"), video=VIDEO, audio=None, format="mp4")
         config = RecorderConfig(log=LogConfig(part_seconds=GROUP / VIDEO.frame_rate))
         self.browser, beginning = self.another(0)
-        self.output = Output(spec, config, SegmentLog(folder, "recording", 1), Window(), beginning, self._clock)
+        self.output = Output(spec, config, SegmentLog(folder, "recording", attempt), Window(), beginning, self._clock)
 
     def another(self, slot: int) -> tuple[Browser, Beginning]:
         """A browser that began then."""
@@ -214,6 +215,24 @@ def test_a_step_of_the_machine_s_clock_leaves_no_picture_out(tmp_path: Path, mon
     recording.output.picture(20, False, b"")
     assert recording.output.left_out == 0
     assert len(recording.shown()) == 21
+
+
+@pytest.mark.parametrize("behind_s", [0.5, 3600])
+def test_an_attempt_goes_on_at_the_log_s_end_when_the_clock_was_set_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, behind_s: float
+) -> None:
+    first = Recording(tmp_path)
+    first.output.picture(0, True, first.browser.shows(40))
+    first.output.picture(19, False, b"")
+    first.output.close()
+    wall = time.time
+    monkeypatch.setattr(time, "time", lambda: wall() - behind_s)
+    again = Recording(tmp_path, 2)
+    again.output.picture(0, True, again.browser.shows(90))
+    again.output.picture(9, False, b"")
+    assert again.shown() == pytest.approx([*[40] * 20, *[90] * 10], abs=3)
+    ends = [(part.start, part.start + part.duration) for part in read_index(tmp_path).parts]
+    assert all(later[0] == pytest.approx(sooner[1], abs=0.001) for sooner, later in pairwise(ends))
 
 
 def test_vp9(browser: Browser, tmp_path: Path) -> None:
