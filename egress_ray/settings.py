@@ -39,6 +39,7 @@ class StoreSettings(_Section):
 
     url: str | None = Field(
         None,
+        repr=False,
         description="SQLAlchemy URL of the task store, sqlite:///... or postgresql://...; by default tasks.db in the "
         "data folder (SQLite). With a password in it, it must come from the environment.",
     )

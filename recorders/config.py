@@ -181,6 +181,7 @@ class MediaConfig(_Section):
 
     urls: dict[str, dict[str, str]] = Field(
         default_factory=dict,
+        repr=False,
         description="Per channel, the URL of each user: {channel: {user: url}}. It may hold a camera's password.",
     )
     open_timeout_s: float = Field(10.0, gt=0, description="Time for a URL to open.")

@@ -46,3 +46,9 @@ class Fenced(RecorderError):
     """A newer attempt owns the segment log; this one must stop writing at once."""
 
     retryable = False
+
+
+class NotNow(RecorderError):
+    """A publisher is not let in now, but may be in a moment; the recording itself goes on."""
+
+    retryable = False

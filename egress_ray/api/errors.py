@@ -70,6 +70,11 @@ def invalid(details: Sequence[ErrorDetail], request_id: str = "") -> ApiError:
     return ApiError(400, f"{first.field} {first.message}{more}.", request_id=request_id, details=details)
 
 
+def refused(error: RequestValidationError) -> ApiError:
+    """A 400 for a request that is not what its endpoint takes."""
+    return invalid([_detail(each) for each in error.errors()], _request_id(error.body))
+
+
 def install(app: FastAPI) -> None:
     """Turn whatever goes wrong into the documented shape."""
 
@@ -79,8 +84,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def validation_error(_request: Request, error: RequestValidationError) -> JSONResponse:
-        details = [_detail(each) for each in error.errors()]
-        return reply(invalid(details, _request_id(error.body)))
+        return reply(refused(error))
 
     @app.exception_handler(HTTPException)
     async def http_error(request: Request, error: HTTPException) -> JSONResponse:

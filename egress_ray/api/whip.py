@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from typing import Annotated
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from starlette.responses import Response
 
 from egress_ray.api.context import AppId, Channel, User, WithGateway, WithSettings, documented
-from egress_ray.api.errors import ApiError, invalid
+from egress_ray.api.errors import ApiError, invalid, refused
 from egress_ray.api.managers import Gateway, bounded
 from egress_ray.api.models import ErrorDetail
 from egress_ray.settings import Settings
 from egress_ray.tokens.claims import BadToken, Claim
 from egress_ray.tokens.door import may_publish
-
-router = APIRouter(prefix="/egress/v1/{app_id}/channels/{channel}/whip/{user}", tags=["whip"])
 
 _CORS = {
     "Access-Control-Allow-Origin": "*",
@@ -25,11 +25,34 @@ _CORS = {
     "Access-Control-Allow-Headers": "Authorization, Content-Type, If-Match",
     "Access-Control-Expose-Headers": "Location, ETag, Link, Accept-Patch",
 }
+_RETRY_AFTER_S = "1"
 _OFFER, _FRAGMENT = "application/sdp", "application/trickle-ice-sdpfrag"
 _SDP = {_OFFER: {"schema": {"type": "string"}}}
 _ICE = {_FRAGMENT: {"schema": {"type": "string"}}}
 _ACCEPTS = {"Accept-Post": _OFFER, "Accept-Patch": _FRAGMENT}
 Authorization = Annotated[str | None, Header(description="Bearer and the recording's access token, or a user's own")]
+
+
+class _Readable(APIRoute):
+    """A browser's script may read the errors, too."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handler = super().get_route_handler()
+
+        async def handle(request: Request) -> Response:
+            try:
+                return await handler(request)
+            except RequestValidationError as error:
+                found = refused(error)
+            except ApiError as error:
+                found = error
+            found.headers = {**_CORS, **(found.headers or {})}
+            raise found
+
+        return handle
+
+
+router = APIRouter(prefix="/egress/v1/{app_id}/channels/{channel}/whip/{user}", tags=["whip"], route_class=_Readable)
 
 
 @router.post(
@@ -57,7 +80,9 @@ async def publish(
     recording = await _recording(gateway, app_id, channel)
     publication = await bounded(gateway, gateway.publish(recording, user, token, offer))
     if publication.status == "forbidden":
-        raise ApiError(403, why or publication.error, headers=_CORS)
+        raise ApiError(403, why or publication.error)
+    if publication.status == "busy":
+        raise ApiError(503, publication.error, headers={"Retry-After": _RETRY_AFTER_S})
     if publication.status != "created":
         raise invalid([ErrorDetail(field="body", message=f"was refused: {publication.error}")])
     response = Response(publication.answer, 201, {**_CORS, **_ACCEPTS, "ETag": publication.etag}, _OFFER)
@@ -93,21 +118,21 @@ async def patch(
     token, why = _key(_bearer(authorization), Claim(app_id, channel, user, time.time()), settings)
     fragment = await _body(request, _FRAGMENT)
     if if_match is None:
-        raise ApiError(428, "If-Match must name the ICE session: its ETag, or * to restart ICE.", headers=_CORS)
+        raise ApiError(428, "If-Match must name the ICE session: its ETag, or * to restart ICE.")
     recording = await _recording(gateway, app_id, channel)
     publication = await bounded(gateway, gateway.patch(recording, resource, token, fragment, if_match))
     match publication.status:
         case "forbidden":
-            raise ApiError(403, why or publication.error, headers=_CORS)
+            raise ApiError(403, why or publication.error)
         case "unknown":
             raise _no_session()
         case "stale":
-            raise ApiError(412, "The ICE session that If-Match names is over.", headers=_CORS)
+            raise ApiError(412, "The ICE session that If-Match names is over.")
         case "refused":
             raise invalid([ErrorDetail(field="body", message=f"was refused: {publication.error}")])
         case "restarted":
             return Response(publication.answer, 200, {**_CORS, "ETag": publication.etag}, _FRAGMENT)
-    return Response(status_code=204, headers={**_CORS, "ETag": publication.etag})
+    return Response(status_code=204, headers=_CORS)
 
 
 @router.delete("/{resource}", responses=documented(400, 401, 403, 404, 503))
@@ -125,7 +150,7 @@ async def unpublish(
     recording = await _recording(gateway, app_id, channel)
     publication = await bounded(gateway, gateway.unpublish(recording, resource, token))
     if publication.status == "forbidden":
-        raise ApiError(403, why or publication.error, headers=_CORS)
+        raise ApiError(403, why or publication.error)
     if publication.status != "deleted":
         raise _no_session()
     return Response(status_code=200, headers=_CORS)
@@ -141,7 +166,7 @@ async def preflight() -> Response:
 async def _body(request: Request, content_type: str) -> str:
     if request.headers.get("content-type", "").split(";")[0].strip().lower() != content_type:
         message = f"The content type must be {content_type}."
-        raise ApiError(415, message, code="unsupported_media_type", headers={**_CORS, **_ACCEPTS})
+        raise ApiError(415, message, code="unsupported_media_type", headers=_ACCEPTS)
     try:
         return (await request.body()).decode()
     except UnicodeDecodeError:
@@ -165,14 +190,14 @@ def _quoted(value: str) -> str:
 
 
 def _no_session() -> ApiError:
-    return ApiError(404, "There is no such session.", code="session_not_found", headers=_CORS)
+    return ApiError(404, "There is no such session.", code="session_not_found")
 
 
 def _bearer(authorization: str | None) -> str:
     scheme, _, token = (authorization or "").partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
         message = "Publishing needs the recording's access token as a bearer token."
-        raise ApiError(401, message, headers={**_CORS, "WWW-Authenticate": "Bearer"})
+        raise ApiError(401, message, headers={"WWW-Authenticate": "Bearer"})
     return token.strip()
 
 
@@ -188,5 +213,5 @@ def _key(bearer: str, claim: Claim, settings: Settings) -> tuple[str | None, str
 async def _recording(gateway: Gateway, app_id: str, channel: str) -> str:
     name = await bounded(gateway, gateway.manager.recording_of(app_id, channel))
     if name is None:
-        raise ApiError(404, f"No recording of channel {channel} is live.", code="channel_not_live", headers=_CORS)
+        raise ApiError(404, f"No recording of channel {channel} is live.", code="channel_not_live")
     return name

@@ -15,7 +15,7 @@ from egress_ray.folders import here, make_private
 from egress_ray.recording.job import Job, Outcome, Publication, Renewal
 from egress_ray.recording.renewal import keep
 from recorders.disk import free_mb, need
-from recorders.errors import Fenced, RecorderError, Unreachable
+from recorders.errors import Fenced, NotNow, RecorderError, Unreachable
 from recorders.lease import Lease
 from recorders.log.window import Window
 from recorders.progress import Progress
@@ -38,6 +38,8 @@ _LET_GO_S = 60.0
 # How long it may take to come to the moment of a handover, and to upload what is left then.
 _PASSES_S = 20.0
 _DRAIN_S = 300.0
+# How long a publisher waits for a recording that is about to begin.
+_BEGIN_S = 3.0
 
 
 class Recording:
@@ -51,6 +53,7 @@ class Recording:
         self._label = label
         self._namespace = namespace
         self._recorder: Recorder | None = None
+        self._built = asyncio.Event()
         self._window = Window()
         self._job: Job | None = None
         self._lease = Lease()
@@ -124,6 +127,7 @@ class Recording:
             spec = replace(job.spec, folder=str(job.order.folder))
             station = await self._idle.station() if self._idle is not None else None
             self._recorder = recorder = build(spec, job.config, self._lease, self._window, station)
+            self._built.set()
             if self._stopping:
                 recorder.stop()
             reason = await recorder.run()
@@ -218,13 +222,19 @@ class Recording:
 
     async def publish(self, user: str, token: str | None, offer: str) -> Publication:
         """Take a WHIP publisher's SDP offer; no `token` for one who has been let in at the door."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._built.wait(), _BEGIN_S)
         source = self._ingest()
+        if source is None and self._recorder is None:
+            return Publication("busy", error="The recording has not begun yet.")
         if source is None:
             return Publication("refused", error="This channel is not recorded by the embedded back end.")
         if not self._lets_in(token):
             return Publication("forbidden", error="The bearer token is not this recording's access token.")
         try:
             published = await source.publish(user, offer)
+        except NotNow as error:
+            return Publication("busy", error=str(error))
         except RecorderError as error:
             return Publication("refused", error=str(error))
         return Publication("created", published.resource, published.answer, etag=published.etag)

@@ -77,7 +77,7 @@ class Publication:
     `answer` is SDP, or a fragment of it; `etag` names the ICE session that it is of; `error` is one sentence.
     """
 
-    status: Literal["created", "taken", "restarted", "deleted", "refused", "forbidden", "unknown", "stale"]
+    status: Literal["created", "taken", "restarted", "deleted", "refused", "busy", "forbidden", "unknown", "stale"]
     resource: str = ""
     answer: str = ""
     error: str = ""

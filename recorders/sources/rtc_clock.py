@@ -42,6 +42,7 @@ class _Timeline:
         self._rate = rate
         self._last: int | None = None
         self.arrived = _Minimum()  # arrival - media time
+        self.heard = float("-inf")  # when the last packet came
         self.ntp: float | None = None  # sender's NTP time - media time
 
     def seconds(self, timestamp: int) -> float:
@@ -73,6 +74,7 @@ class MediaClock:
         timeline = self._timelines[kind]
         media = timeline.seconds(timestamp)
         timeline.arrived.add(now - media, now)
+        timeline.heard = now
         t = self._time(timeline, media)
         if abs(t - now) > _BREAK_S:
             self.begin(kind, timeline._rate)
@@ -86,7 +88,12 @@ class MediaClock:
             timeline.ntp = ntp / (1 << 32) - timeline.seconds(timestamp)
 
     def _time(self, timeline: _Timeline, media: float) -> float:
+        """For a packet that has just come. What was long silent tells nothing: clocks have drifted since."""
         if timeline.ntp is None:
             return media + timeline.arrived.value
-        base = min(one.arrived.value - one.ntp for one in self._timelines.values() if one.ntp is not None)
+        base = min(
+            one.arrived.value - one.ntp
+            for one in self._timelines.values()
+            if one.ntp is not None and timeline.heard - one.heard <= _WINDOW_S
+        )
         return media + timeline.ntp + base

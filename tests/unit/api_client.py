@@ -85,6 +85,8 @@ class Gateway:
             return Publication("forbidden", error="The bearer token is not this recording's access token.")
         if not offer:
             return Publication("refused", error="No media.")
+        if offer == "early":
+            return Publication("busy", error="The recording has not begun yet.")
         return Publication("created", "session1", "v=0 answer", etag='"ice1"')
 
     async def patch(

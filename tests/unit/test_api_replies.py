@@ -177,6 +177,9 @@ def test_whip_needs_a_live_channel_and_its_token(api: Api) -> None:
     assert api.http.post(url, content="v=0", headers=wrong).status_code == 403
     assert api.http.post(url, content="v=0", headers={**bearer, "content-type": "text/plain"}).status_code == 415
     assert api.http.post(url, content="", headers=bearer).status_code == 400
+    early = api.http.post(url, content="early", headers=bearer)
+    assert (early.status_code, early.json()["error"]) == (503, "The recording has not begun yet.")
+    assert early.headers["retry-after"] == "1"
     created = api.http.post(url, content="v=0", headers=bearer)
     assert (created.status_code, created.text) == (201, "v=0 answer")
     assert created.headers["content-type"] == "application/sdp"
@@ -205,13 +208,32 @@ def test_whip_sessions_are_patched_as_rfc_9725_says(api: Api) -> None:
     assert patch(fragment).status_code == 428
     assert patch({**bearer, **SDP, "if-match": "*"}).status_code == 415
     assert patch({**fragment, "Authorization": "Bearer another-token", "if-match": "*"}).status_code == 403
-    assert patch({**fragment, "if-match": '"ice1"'}).status_code == 204
+    taken = patch({**fragment, "if-match": '"ice1"'})
+    assert (taken.status_code, "etag" in taken.headers) == (204, False)
     assert patch({**fragment, "if-match": '"ice0"'}).status_code == 412
     assert patch({**fragment, "if-match": "*"}, f"{url}/session2").status_code == 404
     restarted = patch({**fragment, "if-match": "*"})
     assert (restarted.status_code, restarted.text) == (200, "a=ice-ufrag:ours")
     assert restarted.headers["content-type"] == "application/trickle-ice-sdpfrag"
     assert restarted.headers["etag"] == '"ice2"'
+
+
+@pytest.mark.parametrize(
+    ("user", "headers", "content", "status"),
+    [
+        ("user1", {}, "v=0", 401),
+        ("user1", {"Authorization": f"Bearer {TOKEN}", "content-type": "text/plain"}, "v=0", 415),
+        ("user1", {"Authorization": f"Bearer {TOKEN}", **SDP}, "v=0", 404),
+        ("user1", {"Authorization": f"Bearer {TOKEN}", **SDP}, b"\xff", 400),
+        ("a user", {"Authorization": f"Bearer {TOKEN}", **SDP}, "v=0", 400),
+    ],
+)
+def test_a_script_of_another_origin_may_read_what_is_wrong(
+    api: Api, user: str, headers: dict[str, str], content: str | bytes, status: int
+) -> None:
+    reply = api.http.post(f"/egress/v1/app/channels/room/whip/{user}", content=content, headers=headers)
+    assert (reply.status_code, reply.headers.get("access-control-allow-origin")) == (status, "*")
+    assert set(reply.json()) == {"request_id", "error", "code", "details"}
 
 
 def test_publishers_push_to_one_recording_of_a_channel(api: Api) -> None:

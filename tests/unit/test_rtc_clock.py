@@ -93,3 +93,19 @@ def test_a_report_before_any_media_is_not_used() -> None:
     one = clock()
     one.reported("video", ntp(0), 0)
     assert one.arrived("video", 90000, 1.0) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("ppm", [-100, 100])
+def test_sound_is_on_time_for_hours_after_the_camera_went_off(ppm: float) -> None:
+    one, speed = clock(), 1 + ppm / 1e6
+    t = 0.0
+    for second in range(2 * 3600):
+        t = float(second)
+        if t < 30:
+            one.arrived("video", rtp(t * speed, 90000), t)
+        heard = one.arrived("audio", rtp(t * speed, 48000), t)
+        for kind, rate in (("video", 90000), ("audio", 48000)):
+            if kind == "audio" or t < 30:
+                one.reported(kind, ntp(t * speed), rtp(t * speed, rate))  # type: ignore[arg-type]
+    assert heard == pytest.approx(t, abs=0.01)
+    assert one.arrived("video", rtp((t + 1) * speed, 90000), t + 1) == pytest.approx(t + 1, abs=0.01)

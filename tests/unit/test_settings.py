@@ -40,6 +40,8 @@ def test_secrets_come_from_the_environment_and_are_not_passed_around(monkeypatch
     monkeypatch.setenv("EGRESS_SOURCES__LIVEKIT__API_KEY", "hush-api-key")
     monkeypatch.setenv("EGRESS_SOURCES__LIVEKIT__API_SECRET", "hush-api-secret")
     monkeypatch.setenv("EGRESS_SOURCES__WHIP__TURN_CREDENTIAL", "hush-turn")
+    monkeypatch.setenv("EGRESS_SOURCES__MEDIA__URLS", '{"cameras": {"door": "rtsp://admin:hush@camera.example/1"}}')
+    monkeypatch.setenv("EGRESS_STORE__URL", "postgresql://db.example/egress?user=me&password=hush")
     settings = load({})
     assert "hush" not in str(settings.without_secrets())
     assert "hush" not in repr(settings)
@@ -48,6 +50,8 @@ def test_secrets_come_from_the_environment_and_are_not_passed_around(monkeypatch
     assert again.tokens.certificate("my_app") == "hush-certificate"
     assert again.tokens.certificate("other") is None
     assert again.sources.livekit.secret == "hush-api-secret"
+    assert again.sources.media.urls["cameras"]["door"].startswith("rtsp://admin:hush@")
+    assert again.store_url.endswith("hush")
     janus = again.sources.janus
     assert None not in (janus.api_secret, janus.token, janus.turn_credential)
 
@@ -61,6 +65,9 @@ def test_secrets_come_from_the_environment_and_are_not_passed_around(monkeypatch
         {"sources": {"janus": {"turn_credential": "hush"}}},
         {"sources": {"livekit": {"api_key": "hush", "api_secret": "hush"}}},
         {"sources": {"whep": {"turn_credential": "hush"}}},
+        {"sources": {"media": {"urls": {"cameras": {"door": "rtsp://admin:hush@camera.example/1"}}}}},
+        {"store": {"url": "postgresql://me:hush@db.example/egress"}},
+        {"store": {"url": "postgresql://db.example/egress?user=me&password=hush"}},
     ],
 )
 def test_a_secret_in_the_serve_config_is_refused(args: dict[str, Any]) -> None:
@@ -86,8 +93,12 @@ def test_a_wrong_secret_is_named_and_not_shown(monkeypatch: pytest.MonkeyPatch) 
         ("whep", "url", "https://sfu.example/{channel}"),
         ("whep", "url", "https://sfu.example/{room}/{user}"),
         ("whep", "url", "rtsp://sfu.example/{user}"),
+        ("whep", "url", "https://me:hush@sfu.example/{user}"),
+        ("janus", "url", "ws://me:hush@janus.example"),
+        ("livekit", "url", "wss://me:hush@livekit.example"),
     ],
 )
 def test_a_wrong_network_setting_is_refused_by_name(source: str, setting: str, value: object) -> None:
-    with pytest.raises(ValidationError, match=rf"sources\.{source}\.{setting}"):
+    with pytest.raises(ValidationError, match=rf"sources\.{source}\.{setting}") as error:
         load({"sources": {source: {setting: value}}})
+    assert "hush" not in str(error.value)
