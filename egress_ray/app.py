@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterator
 from typing import Any
 
 import ray
@@ -20,6 +20,7 @@ from egress_ray.recording.job import Publication
 from egress_ray.secrets import open_vault
 from egress_ray.settings import SECRETS, Settings, StoreSettings, load
 from egress_ray.tasks import Manager, NewTask, Page, Started, State, Task
+from recorders.config import MediaConfig
 
 _CALLS_AT_ONCE = 1000
 
@@ -126,9 +127,10 @@ def build(args: dict[str, Any]) -> Application:
     Raises pydantic's ValidationError for a wrong setting.
     """
     settings = load(args)
-    if StoreSettings(**args.get("store", {})).holds_password or _any_of(SECRETS, args):
+    if secret := _secret_in(args):
         raise ValueError(
-            "Secrets must not be in the Serve config, which Ray keeps in clear, but in the environment (EGRESS_...)."
+            f"Setting {secret} holds a secret: it must not be in the Serve config, which Ray keeps in clear, but in "
+            "the environment (EGRESS_...)."
         )
     plain = {**settings.without_secrets(), "data_dir": str(settings.data_path)}
     deployment = serve.deployment(
@@ -141,8 +143,18 @@ def build(args: dict[str, Any]) -> Application:
     return deployment.bind(plain)
 
 
-def _any_of(secrets: dict[str, Any] | set[str], args: dict[str, Any]) -> bool:
-    """Whether one of the settings that are named has a value."""
+def _secret_in(args: dict[str, Any]) -> str | None:
+    """The name of a setting in the Serve config that must not be there."""
+    if StoreSettings(**args.get("store", {})).holds_password:
+        return "store.url"
+    if MediaConfig(**args.get("sources", {}).get("media", {})).holds_secret:
+        return "sources.media.urls"
+    return next(_given(SECRETS, args), None)
+
+
+def _given(secrets: dict[str, Any] | set[str], args: dict[str, Any]) -> Iterator[str]:
+    """The names of those settings that have a value."""
     if isinstance(secrets, set):
-        return any(args.get(name) for name in secrets)
-    return any(_any_of(inner, args.get(name) or {}) for name, inner in secrets.items())
+        yield from (name for name in sorted(secrets) if args.get(name))
+    else:
+        yield from (f"{name}.{each}" for name, inner in secrets.items() for each in _given(inner, args.get(name) or {}))

@@ -228,7 +228,6 @@ SECRETS: dict[str, Any] = {
         "livekit": {"api_key", "api_secret"},
         "whip": {"turn_credential"},
         "whep": {"turn_credential"},
-        "media": {"urls"},
     },
 }
 
@@ -286,6 +285,8 @@ class Settings(BaseSettings):
         plain = self.model_dump(mode="json", exclude=SECRETS)
         if self.store.holds_password:
             del plain["store"]["url"]
+        if self.sources.media.holds_secret:
+            del plain["sources"]["media"]["urls"]
         return plain
 
     @property

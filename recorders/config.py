@@ -182,10 +182,17 @@ class MediaConfig(_Section):
     urls: dict[str, dict[str, str]] = Field(
         default_factory=dict,
         repr=False,
-        description="Per channel, the URL of each user: {channel: {user: url}}. It may hold a camera's password.",
+        description="Per channel, the URL of each user: {channel: {user: url}}. With a user's name, a password or a "
+        "query in one of them, they must come from the environment.",
     )
     open_timeout_s: float = Field(10.0, gt=0, description="Time for a URL to open.")
     loop: bool = Field(False, description="Start a file again when it ends.")
+
+    @property
+    def holds_secret(self) -> bool:
+        """Whether one of the URLs may: a camera's password is in its URL."""
+        parts = (urlsplit(url) for users in self.urls.values() for url in users.values())
+        return any("@" in each.netloc or each.query for each in parts)
 
 
 class SourcesConfig(_Section):

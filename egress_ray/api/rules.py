@@ -12,6 +12,7 @@ from egress_ray.recording.spec import expand
 from egress_ray.settings import LimitSettings, Settings, StorageSettings
 from recorders.config import WebConfig
 from recorders.formats import codecs_of
+from recorders.individual.keys import LONGEST_KEY
 from recorders.log.files import USER
 from recorders.web.addresses import Rules
 from recorders.web.hosts import host_allowed, host_of
@@ -19,7 +20,7 @@ from recorders.web.hosts import host_allowed, host_of
 _CHANNEL_FIELDS = ("channel", "access_token", "workerUid")
 _PAGE_FIELDS = ("url", "webGL", "scale", "ready", "ready_timeout_in_s")
 # As long as they come.
-_A_TASK, _A_USER = "0" * 16, "u" * 64
+_A_TASK, _A_USER = "0" * 16, "u" * LONGEST_KEY
 _PICTURE_FIELDS = ("users", "regions", "spotlight", "background", "labels")
 
 

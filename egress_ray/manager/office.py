@@ -77,8 +77,10 @@ class Office:
 
     async def has_room(self, task: Task, avoid: str | None = None) -> bool:
         """Whether a node has room for a recording of this task now, so that `create` starts a process at once."""
-        needed = self.cost(task).amounts
-        return any(node != avoid and has_room(free, needed) for node, free in (await free_resources()).items())
+        needed = self.cost(task)
+        without = {*self.warm.leaving_nodes, *([avoid] if avoid is not None and _elsewhere(avoid, needed.cpus) else [])}
+        nodes = await free_resources()
+        return any(has_room(free, needed.amounts) for node, free in nodes.items() if node not in without)
 
     async def take_warm(self, entry: Entry, attempt: int, avoid: str | None = None) -> Any | None:
         """A recording actor that is up already, where `create` would put it; None when there is none that suits."""

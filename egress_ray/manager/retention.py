@@ -18,6 +18,8 @@ log = logging.getLogger("egress_ray.manager")
 _EACH_S = 60.0
 _DAY_S = 86400.0
 _AT_ONCE = 100
+# So many that cannot be deleted one after another, and it is the store that is away.
+_FAILURES = 3
 
 
 async def run(office: Office, settings: RetentionSettings) -> None:
@@ -34,9 +36,13 @@ async def tidy(office: Office, settings: RetentionSettings, now: float) -> None:
         def next_few(connection: Connection) -> list[Entry]:
             return rows.with_old_files(connection, ended_before, _AT_ONCE, kept)
 
-        while entries := await office.store.insist(next_few):
+        in_a_row = 0
+        while in_a_row < _FAILURES and (entries := await office.store.insist(next_few)):
             for entry in entries:
-                kept += not await _delete_files(office, entry)
+                gone = await _delete_files(office, entry)
+                kept, in_a_row = kept + (not gone), 0 if gone else in_a_row + 1
+                if in_a_row == _FAILURES:
+                    break
     if settings.tasks_days is not None:
         oldest, files_stay = now - settings.tasks_days * _DAY_S, settings.files_days is None
         await office.store.insist(lambda connection: rows.forget(connection, oldest, filed_too=files_stay))

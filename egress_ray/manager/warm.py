@@ -62,7 +62,7 @@ class Warm:
         self._version = version
         self._kept: list[_Warm] = []
         self._adopted: dict[str, Any] = {}
-        self._leaving: Collection[str] = ()
+        self.leaving_nodes: Collection[str] = ()  # nothing is begun there any more
         self._not_before = 0.0
 
     async def adopt(self) -> None:
@@ -99,7 +99,7 @@ class Warm:
             for each in self._kept
             if each.ready
             and (on is None or each.node == on)
-            and each.node not in (avoid, *self._leaving)
+            and each.node not in (avoid, *self.leaving_nodes)
             and has_room(free.get(each.node, {}), besides)
         ]
         for chosen in sorted(fit, key=lambda each: -_free(free, each.node, "CPU")):
@@ -128,7 +128,7 @@ class Warm:
 
     async def leaving(self, nodes: Collection[str]) -> None:
         """These nodes will be gone soon."""
-        self._leaving = nodes
+        self.leaving_nodes = nodes
         await self._end([each for each in self._kept if each.node in nodes])
 
     async def close(self) -> None:
@@ -150,7 +150,7 @@ class Warm:
         memory = self._settings.cost.web_memory_mb * MIB
         for node in (each["NodeID"] for each in nodes if each["Alive"] and each["Resources"].get("CPU", 0) > 0):
             there = [each for each in self._kept if each.node == node]
-            room = node not in self._leaving and _free(free, node, "memory") >= memory
+            room = node not in self.leaving_nodes and _free(free, node, "memory") >= memory
             if room and len(there) < self._settings.warm.browsers and all(each.ready for each in there):
                 self._make(node, memory)
 

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import hmac
 import logging
+import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -145,14 +146,16 @@ class Recording:
 
         spool = Spool(job.order.folder, place)
         if job.spec.attempt > 1:
+            too_late = threading.Event()
 
             def adopt() -> None:
                 with spool.held(_ADOPT_S):
-                    spool.adopt()
+                    spool.adopt(unless=too_late.is_set)
 
             try:
                 await asyncio.wait_for(asyncio.to_thread(adopt), _ADOPT_S)
             except (RecorderError, TimeoutError) as error:
+                too_late.set()
                 log.warning("What other nodes have recorded is not known yet: %s", error)
         self._uploader = Uploader(spool, lambda: not self._handed_over and self._lease.left > 0)
 

@@ -81,7 +81,8 @@ def add(
         "files": [],
         "filed": True,
     }
-    other = _first_of(connection, new.app_id, new.payload["channel"], _LIVE) if new.alone else None
+    going_on = tasks.c.state.in_(_LIVE), tasks.c.action != "stop"
+    other = _first_of(connection, new.app_id, new.payload["channel"], *going_on) if new.alone else None
     if other is not None and not requested(connection, new.app_id, new.request_id):
         return ChannelTaken(other.task.task_id)
     try:
@@ -128,7 +129,7 @@ def page(
 
 def recorded_now(connection: Connection, app_id: str, channel: str) -> Entry | None:
     """The oldest task that is recording a channel."""
-    return _first_of(connection, app_id, channel, (State.PROCESSING,))
+    return _first_of(connection, app_id, channel, tasks.c.state == State.PROCESSING)
 
 
 def begin_attempt(connection: Connection, key: Key) -> int | None:
@@ -236,9 +237,9 @@ def beat(connection: Connection, now: float) -> float | None:
     return before
 
 
-def _first_of(connection: Connection, app_id: str, channel: str, states: Sequence[State]) -> Entry | None:
-    """The oldest of an app's tasks for a channel in one of these states."""
-    query = select(tasks).where(tasks.c.app_id == app_id, tasks.c.channel == channel, tasks.c.state.in_(states))
+def _first_of(connection: Connection, app_id: str, channel: str, *which: Any) -> Entry | None:
+    """The oldest such of an app's tasks for a channel."""
+    query = select(tasks).where(tasks.c.app_id == app_id, tasks.c.channel == channel, *which)
     row = connection.execute(query.order_by(tasks.c.number).limit(1)).one_or_none()
     return None if row is None else _entry(row)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import queue
+import sqlite3
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -129,7 +130,13 @@ class TaskStore:
 def _passing(error: Exception) -> Exception:
     """`StoreAway`, with what the database's driver says in one line, without the statement and its values; the error
     itself when it will not pass."""
-    if not isinstance(error, _PASSING):
+    if not isinstance(error, _PASSING) or _is_ours(error):
         return error
     cause = error if isinstance(error, OSError) else error.orig
     return StoreAway((str(cause).strip().splitlines() or [type(cause).__name__])[0])
+
+
+def _is_ours(error: Exception) -> bool:
+    """SQLite has the same class for a statement that is wrong as for a disk that is full."""
+    cause = getattr(error, "orig", None)
+    return isinstance(cause, sqlite3.OperationalError) and cause.sqlite_errorcode & 0xFF == sqlite3.SQLITE_ERROR

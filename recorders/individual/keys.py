@@ -10,6 +10,7 @@ from itertools import count
 _OTHER = re.compile(r"[^A-Za-z0-9_-]")
 _LENGTH = 40
 _DIGEST = 8
+LONGEST_KEY = _LENGTH + len("-") + _DIGEST
 
 
 def key_of(name: str, uid: str, taken: Collection[str]) -> str:

@@ -45,7 +45,8 @@ class Remote:
     """The objects below `path` of the store at `url` (`file:///`, `s3://`, `gs://`, `az://`).
 
     Credentials and endpoint come from the usual environment variables (AWS_..., GOOGLE_..., AZURE_...). Every method
-    raises `StorageAway` with the fact when the store does not do as asked; no call lasts longer than its retries.
+    raises `StorageAway` with the fact when the store does not do as asked; no request lasts longer than its
+    retries.
     """
 
     def __init__(self, url: str, path: str) -> None:
@@ -75,7 +76,7 @@ class Remote:
         return local
 
     def read(self, name: str) -> bytes | None:
-        """A small object; None when there is none."""
+        """A small object, in one request; None when there is none."""
         with _away("give"):
             try:
                 return bytes(obstore.get(self._store, self._at(name)).bytes())

@@ -13,7 +13,7 @@ import math
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from hashlib import sha256
@@ -146,8 +146,9 @@ class Spool:
             sent.playlist_at = time.monotonic()
             self._remote.put(self.folder / name, name)
 
-    def adopt(self) -> tuple[str, ...]:
-        """Take into the log here what other nodes have put into the store; nobody may be writing to it.
+    def adopt(self, unless: Callable[[], bool] = lambda: False) -> tuple[str, ...]:
+        """Take into the log here what other nodes have put into the store, unless that comes too late; nobody may be
+        writing to the log.
 
         Returns the names of what lies beside the log there.
         """
@@ -156,10 +157,11 @@ class Spool:
         there = self._remote.names()
         names = [name for name in there if name.startswith("index")]
         for log in {*files.logs_in(self.folder, self.place.prefix), *files.logs_among(names, self.place.prefix)}:
-            self._adopt(log, [name for name in names if name.startswith(log.pieces) and name.endswith(".jsonl")])
+            pieces = [name for name in names if name.startswith(log.pieces) and name.endswith(".jsonl")]
+            self._adopt(log, pieces, unless)
         return files.beside_among(there, self.place.prefix)
 
-    def _adopt(self, log: LogName, names: list[str]) -> None:
+    def _adopt(self, log: LogName, names: list[str], unless: Callable[[], bool]) -> None:
         here = read_index(self.folder, log.index)
         pieces = {name: self._remote.read(name) or b"" for name in names}
         there = parse(b"".join(pieces.values()).splitlines())
@@ -167,7 +169,7 @@ class Spool:
         known |= {name: sha256(raw).hexdigest() for name, raw in pieces.items()}
         self._note({name: digest for name, digest in known.items() if self._uploaded.get(name) != digest})
         index = united([here, there])
-        if index != here:
+        if index != here and not unless():
             files.write_durably(self.folder / log.index, index.lines)
 
     def settle(self) -> Finished:

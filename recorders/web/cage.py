@@ -82,7 +82,8 @@ class Cage:
             self._uid = None
 
     def _limits(self) -> tuple[str, ...]:
-        data, file = self._config.memory_mb + _UNTOUCHED_MB, self._config.disk_mb
+        data = self._config.memory_mb + _UNTOUCHED_MB
+        file = max(self._config.disk_mb, self._config.memory_mb)  # memory that processes share is a file, too
         limits = ["--core=0", f"--data={data * _MB}", f"--fsize={file * _MB}"]
         if self._uid is not None:  # another user's own processes would count as well
             limits.append(f"--nproc={_BETWEEN_LOOKS * self._config.max_threads}")

@@ -71,8 +71,16 @@ def test_secrets_come_from_the_environment_and_are_not_passed_around(monkeypatch
     ],
 )
 def test_a_secret_in_the_serve_config_is_refused(args: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="environment"):
+    with pytest.raises(
+        ValueError, match=r"^Setting (secrets|tokens|sources|store)\.[a-z_.]+ holds a secret: .* environment"
+    ):
         build(args)
+
+
+def test_media_without_passwords_may_be_in_the_serve_config() -> None:
+    urls = {"lobby": {"door": "rtsp://camera.example/1", "film": "/srv/film.mp4"}}
+    settings = load({"sources": {"media": {"urls": urls}}})
+    assert settings.without_secrets()["sources"]["media"]["urls"] == urls
 
 
 def test_a_wrong_secret_is_named_and_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, Engine, text
-from sqlalchemy.exc import ProgrammingError
+from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from egress_ray.manager.states import Event
 from egress_ray.store import rows
@@ -225,8 +225,10 @@ def test_a_channel_that_is_pushed_to_has_one_recording(connection: Connection) -
     rows.move(connection, first, Event.CLAIMED, 2)
     assert rows.add(connection, new(2, alone=True), None, 3) == ChannelTaken("task1")
     assert entered(connection, new(1, alone=True)).key == first, "the same start again"
+    rows.move(connection, first, Event.LOST, 4)
+    assert rows.add(connection, new(2, alone=True), None, 4) == ChannelTaken("task1")
     rows.ask_stop(connection, first, 4)
-    assert entered(connection, new(2, alone=True)).task.task_id == "task2"
+    assert entered(connection, new(2, alone=True)).task.task_id == "task2", "its files may still be made"
 
 
 def test_what_the_database_gets_over_is_waited_for_and_a_defect_is_told(postgres: Postgres) -> None:
@@ -246,9 +248,17 @@ def test_what_the_database_gets_over_is_waited_for_and_a_defect_is_told(postgres
             await store.run(slow)
         with pytest.raises(StoreAway, match="read-only"):
             await store.run(standby)
-        with pytest.raises(ProgrammingError):
-            await store.run(lambda c: c.execute(text("SELECT nothing FROM nowhere")))
         assert isinstance(await store.run(lambda c: rows.add(c, new(1), None, 1)), Entry)
+        store.close()
+
+    asyncio.run(work())
+
+
+def test_a_statement_that_is_wrong_is_no_passing_thing(url: str) -> None:
+    async def work() -> None:
+        store = TaskStore(url)
+        with pytest.raises((ProgrammingError, OperationalError)):
+            await asyncio.wait_for(store.insist(lambda c: c.execute(text("SELECT nothing FROM nowhere"))), 10)
         store.close()
 
     asyncio.run(work())

@@ -56,16 +56,16 @@ def test_a_browser_sees_nothing_of_the_environment_that_could_be_a_secret(
 
 
 def test_no_file_grows_beyond_what_a_browser_may_keep(tmp_path: Path) -> None:
-    cage = Cage(WebConfig(uids=(61900, 61901), disk_mb=100))
+    cage = Cage(WebConfig(uids=(61900, 61901), disk_mb=100, memory_mb=500))
     try:
         seen = cage.environment("/usr/bin/env", tmp_path / "home", tmp_path / "pid")
         with tempfile.NamedTemporaryFile() as file:
             Path(file.name).chmod(0o666)
             write = ["dd", "if=/dev/zero", "bs=1M", "count=1", "oflag=seek_bytes"]
-            for at, fits in (((100 << 20) - (1 << 20), True), (100 << 20, False)):
+            for at, fits in (((500 << 20) - (1 << 20), True), (500 << 20, False)):
                 command = [str(LAUNCHER), "--", *write, f"of={file.name}", f"seek={at}", "conv=notrunc"]
                 assert (subprocess.run(command, env=seen, capture_output=True).returncode == 0) is fits
-            assert Path(file.name).stat().st_size == 100 << 20
+            assert Path(file.name).stat().st_size == 500 << 20
     finally:
         cage.release()
 
@@ -132,8 +132,7 @@ def test_a_browser_is_killed_with_its_own_and_nothing_else_is_whatever_its_name(
             (child,) = psutil.Process(browser.pid).children()
             kill_browser(tmp_path)
             assert (browser.wait(5), orphan.wait(5)) == (-9, -9)
-            while child.is_running() and child.status() != psutil.STATUS_ZOMBIE:
-                pass
+            assert psutil.wait_procs([child], 5)[1] == []
             assert all(each.status() != psutil.STATUS_ZOMBIE for each in others)
             assert stranger.poll() is None
         finally:
