@@ -8,7 +8,7 @@ their contract.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Iterator, Sequence
 from typing import Any, cast
 
 from aiortc import RTCRtpReceiver
@@ -167,12 +167,22 @@ class Guard:
         asked = self._requests.due(missing, now)[:_NACK_LIMIT]
         if asked and self._ssrc is not None:
             self._sink.count("packets_asked", len(asked))
-            self._send(self._receiver._send_rtcp_nack(self._ssrc, asked))
+            for part in _ascending(asked):
+                self._send(self._receiver._send_rtcp_nack(self._ssrc, part))
 
     def _send(self, sending: Coroutine[Any, Any, None]) -> None:
         task = asyncio.ensure_future(sending)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _ascending(sequences: Sequence[int]) -> Iterator[list[int]]:
+    """Cut where the sequence numbers wrap: aiortc cannot pack such a NACK."""
+    begin = 0
+    for n in range(1, len(sequences) + 1):
+        if n == len(sequences) or sequences[n] < sequences[n - 1]:
+            yield list(sequences[begin:n])
+            begin = n
 
 
 class _Repairs(dict[int, int]):

@@ -1,0 +1,75 @@
+"""The guard, in aiortc's own receiver, packet by packet."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, cast
+
+import pytest
+from aiortc import RTCRtpReceiver
+from aiortc.rtcrtpparameters import RTCRtpCodecParameters, RTCRtpReceiveParameters
+from aiortc.rtcrtpreceiver import RemoteStreamTrack
+from aiortc.rtp import RtcpPacket, RtcpRtpfbPacket, RtpPacket
+
+from recorders.sources.base import EncodedFrame, Kind
+from recorders.sources.rtc_clock import MediaClock
+from recorders.sources.rtc_guard import Guard
+from tests.unit.sinks import EncodedSink
+
+
+class Wire(EncodedSink):
+    """A receiver's transport, which keeps what is sent, and the guard's sink."""
+
+    state, _stats_id = "connected", "transport"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sent: list[Any] = []
+        self.frames: list[EncodedFrame] = []
+        self.receiver = RTCRtpReceiver("video", cast(Any, self))
+        self.receiver._track = RemoteStreamTrack("video")
+        self.receiver._set_rtcp_ssrc(9)
+        self.guard = Guard("someone", self, MediaClock(), self.receiver)
+
+    def _register_rtp_receiver(self, *_: Any) -> None: ...
+    def _unregister_rtp_receiver(self, *_: Any) -> None: ...
+
+    async def _send_rtp(self, data: bytes) -> None:
+        self.sent += RtcpPacket.parse(data)
+
+    def encoded(self, uid: str, kind: Kind, frame: EncodedFrame) -> None:
+        self.frames.append(frame)
+
+    async def come(self, sequence: int, timestamp: int, *, key: bool = False, ssrc: int = 1) -> None:
+        """A picture of one packet."""
+        payload = (b"\x65" if key else b"\x41") + b"picture"
+        packet = RtpPacket(100, 1, sequence % 65536, timestamp % 2**32, ssrc, payload)
+        await self.receiver._handle_rtp_packet(packet, 0)
+
+
+@asynccontextmanager
+async def wire() -> AsyncIterator[Wire]:
+    made = Wire()
+    codec = RTCRtpCodecParameters("video/H264", 90000, payloadType=100)
+    await made.receiver.receive(RTCRtpReceiveParameters(codecs=[codec]))
+    try:
+        yield made
+    finally:
+        made.guard.close()
+        await asyncio.wait_for(made.receiver.stop(), 5)
+
+
+@pytest.mark.parametrize("first", [65500, 65533])
+def test_what_is_missing_is_asked_for_across_the_wrap_of_sequence_numbers(first: int) -> None:
+    async def run() -> list[int]:
+        async with wire() as line:
+            await line.come(first, 0, key=True)
+            await line.come(first + 40, 3000)
+            async with asyncio.timeout(5):
+                while not (asked := [n for p in line.sent if isinstance(p, RtcpRtpfbPacket) for n in p.lost]):
+                    await asyncio.sleep(0.005)
+            return asked
+
+    assert asyncio.run(run()) == [n % 65536 for n in range(first + 1, first + 40)]
