@@ -20,7 +20,7 @@ from aiortc.sdp import SessionDescription
 
 from recorders.sources.base import Sink
 from recorders.sources.rtc_clock import MediaClock
-from recorders.sources.rtc_guard import Guard
+from recorders.sources.rtc_guard import Guard, forgive
 from recorders.sources.rtc_ice import Fragment, IceSettings, NoPort, Path, offer_addresses
 
 __all__ = ["BadAnswer", "BadOffer", "IceSettings", "Peer"]
@@ -118,7 +118,9 @@ class Peer:
         if self._path is None:
             transceivers = self._pc.getTransceivers()
             offer_addresses(transceivers, self._ice)
-            self._path = Path(transceivers[0].receiver.transport.transport, self._ice)
+            transport = transceivers[0].receiver.transport
+            forgive(transport)
+            self._path = Path(transport.transport, self._ice)
         try:
             await self._pc.setLocalDescription(description)
         except NoPort as error:

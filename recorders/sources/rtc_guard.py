@@ -8,12 +8,13 @@ their contract.
 from __future__ import annotations
 
 import asyncio
+import struct
 from collections.abc import Coroutine, Iterator, Sequence
 from typing import Any, cast
 
-from aiortc import RTCRtpReceiver
+from aiortc import RTCDtlsTransport, RTCRtpReceiver
 from aiortc.rtcrtpparameters import RTCRtpReceiveParameters
-from aiortc.rtp import RtcpSrPacket, RtpPacket
+from aiortc.rtp import HeaderExtensions, HeaderExtensionsMap, RtcpSrPacket, RtpPacket
 
 from recorders.sources.base import EncodedFrame, Kind, Sink
 from recorders.sources.rtc_clock import MediaClock
@@ -183,6 +184,19 @@ def _ascending(sequences: Sequence[int]) -> Iterator[list[int]]:
         if n == len(sequences) or sequences[n] < sequences[n - 1]:
             yield list(sequences[begin:n])
             begin = n
+
+
+def forgive(transport: RTCDtlsTransport) -> None:
+    """Take packets with header extensions that cannot be read; aiortc would close the connection."""
+    cast(Any, transport)._rtp_header_extensions_map = _Extensions()
+
+
+class _Extensions(HeaderExtensionsMap):
+    def get(self, extension_profile: int, extension_value: bytes) -> HeaderExtensions:
+        try:
+            return super().get(extension_profile, extension_value)
+        except (ValueError, struct.error):
+            return HeaderExtensions()
 
 
 class _Repairs(dict[int, int]):

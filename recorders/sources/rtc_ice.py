@@ -28,6 +28,7 @@ _GATHER_S = 5.0
 _CHECK_S = 15.0
 _RECEIVE_BUFFER = 1 << 20
 _CANDIDATES = 64  # of one fragment
+_DATAGRAM = 1500  # bytes that libsrtp takes
 _ICE_CHARS = re.compile(r"[A-Za-z0-9+/]+")
 
 
@@ -279,10 +280,13 @@ class Path:
         while True:
             connection = self._connection
             try:
-                return await connection.recv()
+                data = await connection.recv()
             except ConnectionError:
                 if connection is self._connection:
                     raise
+                continue
+            if 0 < len(data) <= _DATAGRAM:  # aiortc ends on others, whoever sent them
+                return data
 
     async def _send(self, data: bytes) -> None:
         await self._connection.send(data)

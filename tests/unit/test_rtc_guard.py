@@ -16,6 +16,7 @@ from aiortc.rtp import RtcpPacket, RtcpRtpfbPacket, RtpPacket
 from recorders.sources.base import EncodedFrame, Kind
 from recorders.sources.rtc_clock import MediaClock
 from recorders.sources.rtc_guard import Guard
+from tests.unit.rtc_pair import until
 from tests.unit.sinks import EncodedSink
 
 
@@ -32,6 +33,11 @@ class Wire(EncodedSink):
         self.receiver._track = RemoteStreamTrack("video")
         self.receiver._set_rtcp_ssrc(9)
         self.guard = Guard("someone", self, MediaClock(), self.receiver)
+
+    @property
+    def asked(self) -> list[int]:
+        """Sequence numbers, by NACK."""
+        return [n for packet in self.sent if isinstance(packet, RtcpRtpfbPacket) for n in packet.lost]
 
     def _register_rtp_receiver(self, *_: Any) -> None: ...
     def _unregister_rtp_receiver(self, *_: Any) -> None: ...
@@ -67,9 +73,7 @@ def test_what_is_missing_is_asked_for_across_the_wrap_of_sequence_numbers(first:
         async with wire() as line:
             await line.come(first, 0, key=True)
             await line.come(first + 40, 3000)
-            async with asyncio.timeout(5):
-                while not (asked := [n for p in line.sent if isinstance(p, RtcpRtpfbPacket) for n in p.lost]):
-                    await asyncio.sleep(0.005)
-            return asked
+            await until(lambda: bool(line.asked))
+            return line.asked
 
     assert asyncio.run(run()) == [n % 65536 for n in range(first + 1, first + 40)]
