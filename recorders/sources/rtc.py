@@ -66,6 +66,9 @@ class Peer:
         try:
             _check(offer)
             await self._pc.setRemoteDescription(RTCSessionDescription(_without_names(offer), "offer"))
+        # The other side begins the DTLS handshake where it may choose: Janus drops a first flight that comes before its
+        # own ICE is through, and with an RSA certificate, as GStreamer has it, it can only be aiortc's client.
+        offer = offer.replace("a=setup:actpass", "a=setup:active")
         except BadOffer:
             raise
         except Exception as error:  # the parser raises what its code happens to raise

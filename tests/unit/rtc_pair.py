@@ -7,11 +7,20 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from fractions import Fraction
-from typing import Any
+from typing import Any, cast
 
 import av
 import numpy as np
-from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCRtpSender, RTCSessionDescription
+from aiortc import (
+    MediaStreamTrack,
+    RTCCertificate,
+    RTCConfiguration,
+    RTCPeerConnection,
+    RTCRtpSender,
+    RTCSessionDescription,
+)
+from aiortc.rtcdtlstransport import generate_certificate
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from recorders.sources.base import EncodedFrame, Kind
 from recorders.sources.rtc import IceSettings, Peer
@@ -81,10 +90,27 @@ def _encode(codec: str, n: int) -> list[bytes]:
     return [bytes(packet) for frame in frames for packet in context.encode(frame)]
 
 
+class RsaCertificate(RTCCertificate):
+    """As GStreamer makes it, and with its ciphers."""
+
+    def __init__(self) -> None:
+        key = rsa.generate_private_key(65537, 2048)
+        super().__init__(cast(Any, key), generate_certificate(cast(Any, key)))
+
+    def _create_ssl_context(self, srtp_profiles: Any) -> Any:
+        context: Any = super()._create_ssl_context(srtp_profiles)
+        context.set_cipher_list(b"ALL:!ADH:!LOW:!EXP:!MD5:@STRENGTH")
+        return context
+
+
 @asynccontextmanager
-async def connection(*tracks: Encoded) -> AsyncIterator[tuple[RTCPeerConnection, Peer, Listener, list[str]]]:
+async def connection(
+    *tracks: Encoded, certificate: RTCCertificate | None = None
+) -> AsyncIterator[tuple[RTCPeerConnection, Peer, Listener, list[str]]]:
     """`tracks` sent to a Peer, which is told of as it changes."""
     sender, sink, changes = RTCPeerConnection(RTCConfiguration([])), Listener(), list[str]()
+    if certificate is not None:
+        cast(Any, sender)._RTCPeerConnection__certificates = [certificate]
     peer = Peer("someone", sink, LOOPBACK, lambda _, change: changes.append(change))
     try:
         for track in tracks:

@@ -23,7 +23,7 @@ from pydantic import SecretStr
 from recorders.config import WhipConfig
 from recorders.sources.rtc import BadOffer, IceSettings, Peer
 from recorders.sources.rtc_ice import BadFragment, Fragment
-from tests.unit.rtc_pair import LOOPBACK, Encoded, Listener, connection, until
+from tests.unit.rtc_pair import LOOPBACK, Encoded, Listener, RsaCertificate, connection, until
 
 
 def test_the_names_are_there() -> None:
@@ -126,6 +126,15 @@ def test_a_keyframe_is_asked_for_from_another_thread() -> None:
             return asked
 
     assert asyncio.run(run()) == 1
+
+
+def test_a_publisher_with_an_rsa_certificate_connects() -> None:
+    async def run() -> None:
+        async with connection(Encoded("libopus", 50), certificate=RsaCertificate()) as (_, _, sink, changes):
+            await until(lambda: len(sink.frames["audio"]) > 5)
+            assert changes == ["connected"]
+
+    asyncio.run(run())
 
 
 def test_the_other_side_leaves() -> None:
