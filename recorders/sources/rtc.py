@@ -22,6 +22,7 @@ from recorders.sources.base import Sink
 from recorders.sources.rtc_clock import MediaClock
 from recorders.sources.rtc_guard import Guard, forgive
 from recorders.sources.rtc_ice import Fragment, IceSettings, NoPort, Path, offer_addresses
+from recorders.sources.rtc_profiles import take_all_profiles
 
 __all__ = ["BadAnswer", "BadOffer", "IceSettings", "Peer"]
 
@@ -30,6 +31,8 @@ log = logging.getLogger(__name__)
 _TAKEN = {"audio": ("opus",), "video": ("h264", "vp8")}
 _CONNECT_S = 15.0
 _CLOSE_S = 2.0
+
+take_all_profiles()
 
 
 class BadOffer(ValueError):
@@ -63,12 +66,12 @@ class Peer:
 
     async def answer(self, offer: str) -> str:
         """Answer an SDP offer of at most one sound and one picture, the first or another one. Raises `BadOffer`."""
-        try:
-            _check(offer)
-            await self._pc.setRemoteDescription(RTCSessionDescription(_without_names(offer), "offer"))
         # The other side begins the DTLS handshake where it may choose: Janus drops a first flight that comes before its
         # own ICE is through, and with an RSA certificate, as GStreamer has it, it can only be aiortc's client.
         offer = offer.replace("a=setup:actpass", "a=setup:active")
+        try:
+            _check(offer)
+            await self._pc.setRemoteDescription(RTCSessionDescription(_without_names(offer), "offer"))
         except BadOffer:
             raise
         except Exception as error:  # the parser raises what its code happens to raise

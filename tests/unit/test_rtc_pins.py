@@ -17,7 +17,11 @@ from aiortc import (
     RTCIceTransport,
     RTCPeerConnection,
     RTCRtpReceiver,
+    RTCRtpSender,
 )
+from aiortc.codecs import CODECS
+from aiortc.rtp import DYNAMIC_PAYLOAD_TYPES
+from aiortc.sdp import SessionDescription, parse_h264_profile_level_id
 from pydantic import SecretStr
 
 from recorders.config import WhipConfig
@@ -40,6 +44,8 @@ def test_the_names_are_there() -> None:
     connection = aioice.ice.Connection.__init__.__code__.co_names
     assert {"_protocols", "_event_waiter", "_remote_candidates_end"} <= set(connection)
     assert asyncio.iscoroutinefunction(aioice.ice.server_reflexive_candidate)
+    video = [codec.name for codec in CODECS["video"]]
+    assert video[video.index("H264") + 1] == "rtx"
 
 
 @pytest.mark.parametrize("codec", ["libx264", "libvpx"])
@@ -135,6 +141,48 @@ def test_a_publisher_with_an_rsa_certificate_connects() -> None:
             assert changes == ["connected"]
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize("profile", ["42e01f", "42c01f", "42001f", "4d401f", "4d0028", "640c1f", "64001f", "64000a"])
+def test_h264_of_any_profile_is_answered(profile: str) -> None:
+    async def run() -> str:
+        sender, peer = RTCPeerConnection(RTCConfiguration([])), Peer("someone", Listener(), LOOPBACK, lambda *_: None)
+        try:
+            known = RTCRtpSender.getCapabilities("video").codecs
+            h264, rtx = (next(c for c in known if c.mimeType == mime) for mime in ("video/H264", "video/rtx"))
+            sender.addTransceiver("video", "sendonly").setCodecPreferences([h264, rtx])
+            offer = (await sender.createOffer()).sdp.replace("=42001f", f"={profile}")
+            return await peer.answer(offer)
+        finally:
+            await peer.close()
+            await sender.close()
+
+    answer = SessionDescription.parse(asyncio.run(run())).media[0].rtp
+    h264, rtx = answer.codecs
+    assert (h264.name, h264.parameters["packetization-mode"]) == ("H264", "1")
+    assert (
+        parse_h264_profile_level_id(str(h264.parameters["profile-level-id"]))[0]
+        == parse_h264_profile_level_id(profile)[0]
+    )
+    assert rtx.parameters["apt"] == h264.payloadType
+
+
+def test_what_is_offered_is_one_codec_a_payload_type() -> None:
+    async def run() -> str:
+        peer = Peer("someone", Listener(), LOOPBACK, lambda *_: None)
+        try:
+            return await peer.offer()
+        finally:
+            await peer.close()
+
+    codecs = [codec for media in SessionDescription.parse(asyncio.run(run())).media for codec in media.rtp.codecs]
+    types = [codec.payloadType for codec in codecs]
+    assert len(types) == len(set(types))
+    assert all(type in DYNAMIC_PAYLOAD_TYPES for type in types)
+    assert [codec.name.lower() for codec in codecs] == ["opus", "vp8", "rtx", *["h264", "rtx"] * 5]
+    assert len({codec.parameters["profile-level-id"] for codec in codecs if codec.name.lower() == "h264"}) == 5
+    apt = {codec.parameters["apt"] for codec in codecs if codec.name == "rtx"}
+    assert apt == {codec.payloadType for codec in codecs if codec.name.lower() in ("h264", "vp8")}
 
 
 def test_the_other_side_leaves() -> None:
