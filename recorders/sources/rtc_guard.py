@@ -8,13 +8,14 @@ their contract.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import struct
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from typing import Any, cast
 
 from aiortc import RTCDtlsTransport, RTCRtpReceiver
 from aiortc.rtcrtpparameters import RTCRtpReceiveParameters
-from aiortc.rtp import HeaderExtensions, HeaderExtensionsMap, RtcpSrPacket, RtpPacket
+from aiortc.rtp import AnyRtcpPacket, HeaderExtensions, HeaderExtensionsMap, RtcpSrPacket, RtpPacket
 
 from recorders.sources.base import EncodedFrame, Kind, Sink
 from recorders.sources.rtc_clock import MediaClock
@@ -26,23 +27,31 @@ _CODECS = {"h264": "h264", "vp8": "vp8", "opus": "opus"}
 _TEND_S = 0.015
 _KEYFRAME_S = 0.5
 _NACK_LIMIT = 200  # of one RTCP packet
+_SSRC_LIMIT = 31  # of a receiver: as many as a receiver report has room for (RFC 3550, section 6.4.2)
 # A picture is later than the one before it; a jump back by more is another timeline.
 _STEP_S = 0.001
 _JUMP_S = 1.0
 
 
 class Guard:
-    """One receiver's media into the sink, in order, as soon as it is whole; counts what it had to do for it."""
+    """One receiver's media into the sink, in order, as soon as it is whole; counts what it had to do for it.
 
-    def __init__(self, uid: str, sink: Sink, clock: MediaClock, receiver: RTCRtpReceiver) -> None:
+    `flooded` is called when its SSRCs are too many: aiortc keeps each for ever.
+    """
+
+    def __init__(
+        self, uid: str, sink: Sink, clock: MediaClock, receiver: RTCRtpReceiver, flooded: Callable[[], None]
+    ) -> None:
         self._uid = uid
         self._sink = sink
         self._clock = clock
         self._receiver = receiver
+        self._flooded = flooded
         self._loop = asyncio.get_running_loop()
         self._kind = cast(Kind, receiver.track.kind)
         self._codecs: dict[int, tuple[str, int]] = {}
         self._ssrc: int | None = None
+        self._ssrcs = set[int]()
         self._pictures = Assembler()
         self._sound = Sequencer()
         self._requests = Requests()
@@ -51,12 +60,15 @@ class Guard:
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
-        self._receive, self._rtcp = receiver.receive, receiver._handle_rtcp_packet
+        self._receive, self._report = receiver.receive, receiver._send_rtcp
+        self._rtp, self._rtcp = receiver._handle_rtp_packet, receiver._handle_rtcp_packet
         pinned = cast(Any, receiver)
         pinned._RTCRtpReceiver__jitter_buffer = self
         pinned._RTCRtpReceiver__nack_generator = None
         pinned._RTCRtpReceiver__rtx_ssrc = _Repairs(self)
+        pinned._handle_rtp_packet = self._handle_rtp
         pinned._handle_rtcp_packet = self._handle_rtcp
+        pinned._send_rtcp = self._send_rtcp
         pinned.receive = self._learn
 
     async def _learn(self, parameters: RTCRtpReceiveParameters) -> None:
@@ -64,6 +76,19 @@ class Guard:
             if codec.payloadType is not None and codec.name.lower() in _CODECS:
                 self._codecs[codec.payloadType] = (_CODECS[codec.name.lower()], codec.clockRate)
         await self._receive(parameters)
+
+    async def _handle_rtp(self, packet: RtpPacket, arrival_time_ms: int) -> None:
+        self._ssrcs.add(packet.ssrc)
+        if len(self._ssrcs) <= _SSRC_LIMIT:
+            await self._rtp(packet, arrival_time_ms)
+        elif not self._closed:
+            self.close()
+            self._flooded()
+
+    async def _send_rtcp(self, packet: AnyRtcpPacket) -> None:
+        """The error of a report that cannot be packed would end aiortc's reports, and with them `stop`."""
+        with contextlib.suppress(ValueError, struct.error):
+            await self._report(packet)
 
     async def _handle_rtcp(self, packet: Any) -> None:
         if isinstance(packet, RtcpSrPacket) and packet.ssrc == self._ssrc:

@@ -26,8 +26,9 @@ from recorders.config import IceConfig
 
 _GATHER_S = 5.0
 _CHECK_S = 15.0
+_ABANDON_S = 2.0
 _RECEIVE_BUFFER = 1 << 20
-_CANDIDATES = 64  # of one fragment
+CANDIDATES = 64  # of the other side's, in one connection
 _DATAGRAM = 1500  # bytes that libsrtp takes
 _ICE_CHARS = re.compile(r"[A-Za-z0-9+/]+")
 
@@ -109,7 +110,7 @@ class Fragment:
         for value, length, what in ((ufrag, 4, "ice-ufrag"), (password, 22, "ice-pwd")):
             if not _ICE_CHARS.fullmatch(value) or not length <= len(value) <= 256:
                 raise BadFragment(f"The SDP fragment has no {what} that RFC 8839 allows.")
-        return Fragment(ufrag, password, tuple(candidates[:_CANDIDATES]), last)
+        return Fragment(ufrag, password, tuple(candidates[:CANDIDATES]), last)
 
     def sdp(self, kind: str, mid: str) -> str:
         """As a body of `application/trickle-ice-sdpfrag`, for the first media section."""
@@ -234,6 +235,12 @@ class Path:
             self._connecting.cancel()
             await asyncio.wait((self._connecting,))
 
+    async def abandon(self) -> None:
+        """Close it from below, for a transport that will not; bounded."""
+        await self.close()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._connection.close(), _ABANDON_S)
+
     async def _restart(self, fragment: Fragment) -> Fragment:
         await self.close()
         old = self._connection
@@ -295,5 +302,5 @@ class Path:
 async def _take(connection: Connection, fragment: Fragment) -> None:
     """That they are the last ones is not passed on: those that were left out make themselves known by their checks."""
     if not cast(Any, connection)._remote_candidates_end:
-        for candidate in fragment.candidates:
+        for candidate in fragment.candidates[: max(0, CANDIDATES - len(connection.remote_candidates))]:
             await connection.add_remote_candidate(candidate)

@@ -11,7 +11,7 @@ import pytest
 from aiortc import RTCRtpReceiver
 from aiortc.rtcrtpparameters import RTCRtpCodecParameters, RTCRtpReceiveParameters
 from aiortc.rtcrtpreceiver import RemoteStreamTrack
-from aiortc.rtp import RtcpPacket, RtcpRtpfbPacket, RtpPacket
+from aiortc.rtp import RtcpPacket, RtcpRrPacket, RtcpRtpfbPacket, RtpPacket
 
 from recorders.sources.base import EncodedFrame, Kind
 from recorders.sources.rtc_clock import MediaClock
@@ -28,16 +28,20 @@ class Wire(EncodedSink):
     def __init__(self) -> None:
         super().__init__()
         self.sent: list[Any] = []
+        self.floods = 0
         self.frames: list[EncodedFrame] = []
         self.receiver = RTCRtpReceiver("video", cast(Any, self))
         self.receiver._track = RemoteStreamTrack("video")
         self.receiver._set_rtcp_ssrc(9)
-        self.guard = Guard("someone", self, MediaClock(), self.receiver)
+        self.guard = Guard("someone", self, MediaClock(), self.receiver, self._flood)
 
     @property
     def asked(self) -> list[int]:
         """Sequence numbers, by NACK."""
         return [n for packet in self.sent if isinstance(packet, RtcpRtpfbPacket) for n in packet.lost]
+
+    def _flood(self) -> None:
+        self.floods += 1
 
     def _register_rtp_receiver(self, *_: Any) -> None: ...
     def _unregister_rtp_receiver(self, *_: Any) -> None: ...
@@ -77,3 +81,33 @@ def test_what_is_missing_is_asked_for_across_the_wrap_of_sequence_numbers(first:
             return line.asked
 
     assert asyncio.run(run()) == [n % 65536 for n in range(first + 1, first + 40)]
+
+
+def test_streams_without_end_are_told_once_and_not_kept() -> None:
+    async def run() -> None:
+        async with wire() as line:
+            for n in range(31):
+                await line.come(0, 0, key=True, ssrc=n)
+            assert (line.floods, len(line.frames)) == (0, 31)
+            for n in range(31, 300):
+                await line.come(0, 0, key=True, ssrc=n)
+            assert (line.floods, len(line.frames)) == (1, 31)
+            receiver: Any = line.receiver
+            assert len(receiver._RTCRtpReceiver__remote_streams) == 31
+
+    asyncio.run(run())
+
+
+def test_a_report_that_cannot_be_packed_is_not_the_last() -> None:
+    async def run() -> None:
+        async with wire() as line:
+            await line.come(0, 0, key=True)
+            receiver: Any = line.receiver
+            (stream,) = receiver._RTCRtpReceiver__remote_streams.values()
+            stream._jitter_q4 = 1 << 40  # of timestamps that jump about
+            await asyncio.sleep(1.6)
+            line.sent.clear()
+            stream._jitter_q4 = 0
+            await until(lambda: any(isinstance(packet, RtcpRrPacket) for packet in line.sent))
+
+    asyncio.run(run())

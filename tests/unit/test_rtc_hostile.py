@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
 import socket
 import struct
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
-from aiortc import RTCPeerConnection
+import pytest
+from aiortc import RTCConfiguration, RTCPeerConnection
 
-from tests.unit.rtc_pair import Encoded, Listener, connection, until
+from recorders.sources.rtc import BadOffer, Peer
+from recorders.sources.rtc_ice import Fragment
+from tests.unit.rtc_pair import LOOPBACK, Encoded, Listener, connection, until
 
 
-def ports(sender: RTCPeerConnection) -> list[int]:
+def ports(sender: RTCPeerConnection) -> set[int]:
     """Of the other side's candidates."""
     lines = sender.remoteDescription.sdp.splitlines()
-    return [int(line.split()[5]) for line in lines if line.startswith("a=candidate")]
+    return {int(line.split()[5]) for line in lines if line.startswith("a=candidate")}
 
 
 def datagrams(chance: random.Random) -> Iterator[bytes]:
@@ -88,3 +92,93 @@ async def _goes_on(sink: Listener, changes: list[str]) -> None:
     heard = len(sink.frames["audio"])
     await until(lambda: len(sink.frames["audio"]) > heard + 20 or changes != ["connected"])
     assert changes == ["connected"]
+
+
+def taken(port: int) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return True
+    return False
+
+
+def test_a_publisher_of_streams_without_end_is_disconnected_and_freed() -> None:
+    async def run() -> None:
+        async with connection(Encoded("libopus", 50)) as (sender, peer, sink, changes):
+            await until(lambda: bool(sink.frames["audio"]))
+            (port,) = ports(sender)
+            encode: Any = sender.getSenders()[0]
+            for ssrc in range(300):
+                await encode.transport._send_rtp(struct.pack("!BBHLL", 0x80, 96, 1, 960, ssrc) + b"abc")
+            await until(lambda: "gone" in changes)
+            async with asyncio.timeout(1):
+                await peer.close()
+            assert not taken(port)
+
+    asyncio.run(run())
+
+
+def test_a_connection_that_does_not_close_is_freed_all_the_same() -> None:
+    async def run() -> None:
+        before = asyncio.all_tasks()
+        async with connection(Encoded("libopus", 50), Encoded("libvpx", 30)) as (sender, peer, sink, _):
+            await until(lambda: bool(sink.frames["audio"]))
+            (port,) = ports(sender)
+            first = next(iter(peer._guards))
+            stop = first.stop
+
+            async def hang() -> None:
+                await stop()
+                await asyncio.Event().wait()
+
+            first.stop = hang  # type: ignore[method-assign]
+            async with asyncio.timeout(6):
+                await peer.close()
+            assert not taken(port)
+        await until(lambda: asyncio.all_tasks() == before)
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("kind", ["application", "text", "message"])
+def test_sections_of_other_kinds_are_refused(kind: str) -> None:
+    async def run() -> None:
+        sender, peer = RTCPeerConnection(RTCConfiguration([])), Peer("someone", Listener(), LOOPBACK, lambda *_: None)
+        try:
+            sender.addTransceiver("audio", "sendonly")
+            offer = (await sender.createOffer()).sdp
+            other = offer[offer.index("m=audio") :].replace("m=audio", f"m={kind}").replace("a=mid:0", "a=mid:1")
+            with pytest.raises(BadOffer, match=rf"^The SDP offer has a section of kind {kind}; only audio and video"):
+                await peer.answer(offer.replace("BUNDLE 0", "BUNDLE 0 1") + other)
+        finally:
+            await peer.close()
+            await sender.close()
+
+    asyncio.run(run())
+
+
+def test_candidates_are_taken_up_to_a_number() -> None:
+    def lines(first: int) -> list[str]:
+        return [
+            f"a=candidate:1 1 udp 1 192.0.2.{n % 250 + 1} {5000 + n} typ host\r\n" for n in range(first, first + 50)
+        ]
+
+    async def run() -> None:
+        sender, peer = RTCPeerConnection(RTCConfiguration([])), Peer("someone", Listener(), LOOPBACK, lambda *_: None)
+        try:
+            sender.addTransceiver("audio", "sendonly")
+            offer = (await sender.createOffer()).sdp
+            await peer.answer("".join([offer, *lines(5000)]))
+            path: Any = peer._path
+            assert len(path._connection.remote_candidates) == 50
+            (ufrag,) = re.findall("a=ice-ufrag:.*", offer)
+            (password,) = re.findall("a=ice-pwd:.*", offer)
+            for n in range(5050, 6000, 50):
+                await peer.patch(Fragment.parse("".join([f"{ufrag}\n{password}\n", *lines(n)])))
+            assert len(path._connection.remote_candidates) == 64
+        finally:
+            await peer.close()
+            await sender.close()
+
+    asyncio.run(run())

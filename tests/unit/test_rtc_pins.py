@@ -34,8 +34,16 @@ def test_the_names_are_there() -> None:
     names = RTCRtpReceiver.__init__.__code__.co_names
     private = ("jitter_buffer", "nack_generator", "rtx_ssrc")
     assert {f"_RTCRtpReceiver__{name}" for name in private} <= set(names)
-    for name in ("_handle_rtcp_packet", "_send_rtcp_nack", "_send_rtcp_pli", "receive"):
+    for name in (
+        "_handle_rtp_packet",
+        "_handle_rtcp_packet",
+        "_send_rtcp",
+        "_send_rtcp_nack",
+        "_send_rtcp_pli",
+        "receive",
+    ):
         assert asyncio.iscoroutinefunction(getattr(RTCRtpReceiver, name)), name
+    assert asyncio.iscoroutinefunction(RTCRtpReceiver.receive)
     assert {"_rtp_header_extensions_map"} <= set(RTCDtlsTransport.__init__.__code__.co_names)
     gather = aioice.ice.Connection.get_component_candidates
     assert gather.__code__.co_varnames[:4] == ("self", "component", "addresses", "timeout")
