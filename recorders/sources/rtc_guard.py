@@ -28,7 +28,7 @@ _TEND_S = 0.015
 _KEYFRAME_S = 0.5
 _NACK_LIMIT = 200  # of one RTCP packet
 _SSRC_LIMIT = 31  # of a receiver: as many as a receiver report has room for (RFC 3550, section 6.4.2)
-# A picture is later than the one before it; a jump back by more is another timeline.
+# A picture is later than the one that it follows; a jump back by more is another timeline.
 _STEP_S = 0.001
 _JUMP_S = 1.0
 
@@ -56,6 +56,7 @@ class Guard:
         self._sound = Sequencer()
         self._requests = Requests()
         self._last_t = float("-inf")
+        self._last_timestamp = 0
         self._asked = float("-inf")
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -151,9 +152,12 @@ class Guard:
 
     def _show(self, pictures: Sequence[Picture]) -> None:
         for picture in pictures:
-            # The clock learns, and may put a picture before the one that it follows: nothing is to be shown so.
-            early = 0 <= self._last_t - picture.t < _JUMP_S
+            # The clock learns, and may put a picture before the one that it follows: nothing is to be shown so. But one
+            # whose own timestamp goes back (B-frames) is to be shown before that.
+            onward = (picture.timestamp - self._last_timestamp) % (1 << 32) < 1 << 31
+            early = onward and 0 <= self._last_t - picture.t < _JUMP_S
             self._last_t = self._last_t + _STEP_S if early else picture.t
+            self._last_timestamp = picture.timestamp
             frame = EncodedFrame(picture.codec, picture.data, self._last_t, picture.key)
             self._sink.encoded(self._uid, "video", frame)
         if self._pictures.dropped:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, cast
@@ -13,6 +14,7 @@ from aiortc.rtcrtpparameters import RTCRtpCodecParameters, RTCRtpReceiveParamete
 from aiortc.rtcrtpreceiver import RemoteStreamTrack
 from aiortc.rtp import RtcpPacket, RtcpRrPacket, RtcpRtpfbPacket, RtpPacket
 
+from recorders.native.feed import VideoFeed
 from recorders.sources.base import EncodedFrame, Kind
 from recorders.sources.rtc_clock import MediaClock
 from recorders.sources.rtc_guard import Guard
@@ -111,3 +113,36 @@ def test_a_report_that_cannot_be_packed_is_not_the_last() -> None:
             await until(lambda: any(isinstance(packet, RtcpRrPacket) for packet in line.sent))
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize("first", [0, 2**32 - 9000])
+def test_pictures_in_another_order_than_they_are_shown_keep_their_times(first: int) -> None:
+    order = [0, *(n + k for n in range(1, 30, 3) for k in (2, 0, 1))]
+
+    async def run() -> list[float]:
+        async with wire() as line:
+            begun = time.monotonic()
+            for n, shown in enumerate(order):
+                await asyncio.sleep(max(0.0, begun + n / 30 - time.monotonic()))
+                await line.come(n, first + shown * 3000, key=n == 0)
+            feed = VideoFeed(lambda: None, lambda n: None)
+            for frame in line.frames:
+                feed.push(frame)
+            assert not feed.encoded("h264", line.frames[-1].t + 9), "they are to be encoded again"
+            return [frame.t for frame in line.frames]
+
+    times = asyncio.run(run())
+    known = range(10, len(order))  # the clock has learned by then
+    assert sorted(known, key=lambda n: times[n]) == sorted(known, key=lambda n: order[n])
+
+
+def test_a_picture_that_the_clock_puts_too_early_follows_the_one_before() -> None:
+    async def run() -> list[float]:
+        async with wire() as line:
+            for n in range(3):
+                await line.come(n, 90 * n, key=n == 0)
+                line.guard._last_t += 0.1
+            return [frame.t for frame in line.frames]
+
+    times = asyncio.run(run())
+    assert times == sorted(set(times))
