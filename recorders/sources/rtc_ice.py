@@ -30,6 +30,7 @@ _ABANDON_S = 2.0
 _RECEIVE_BUFFER = 1 << 20
 CANDIDATES = 64  # of the other side's, in one connection
 _DATAGRAM = 1500  # bytes that libsrtp takes
+_STUN_LAST = b"\x03"  # of the first bytes (RFC 7983)
 _ICE_CHARS = re.compile(r"[A-Za-z0-9+/]+")
 
 
@@ -143,9 +144,26 @@ def _offer(connection: Connection, ice: IceSettings) -> None:
             pinned._protocols += protocols
             relayed = await gather(component=component, addresses=[], timeout=timeout)
             candidates = [*(p.local_candidate for p in protocols), *await _reflexive(connection, protocols), *relayed]
+        for protocol in pinned._protocols:
+            _shut_to_strangers(connection, protocol)
         return [*candidates, *_public(candidates, ice.public_address)]
 
     pinned.get_component_candidates = mine
+
+
+def _shut_to_strangers(connection: Connection, protocol: Any) -> None:
+    """Take DTLS and SRTP from those alone who are known to ICE: until there are keys, whoever sends DTLS is believed."""
+    receive, pinned = protocol.datagram_received, cast(Any, connection)
+
+    def received(data: bytes, address: tuple[Any, ...]) -> None:
+        if (
+            data[:1] <= _STUN_LAST
+            or any(address[:2] == (one._network_host, one.port) for one in pinned._remote_candidates)
+            or any(address[:2] == early for _, early, _ in pinned._early_checks)
+        ):
+            receive(data, address)
+
+    protocol.datagram_received = received
 
 
 async def _bind(connection: Connection, component: int, address: str, ports: tuple[int, int]) -> Any:

@@ -105,9 +105,9 @@ class RsaCertificate(RTCCertificate):
 
 @asynccontextmanager
 async def connection(
-    *tracks: Encoded, certificate: RTCCertificate | None = None
+    *tracks: Encoded, certificate: RTCCertificate | None = None, answered: Callable[[str], None] = lambda answer: None
 ) -> AsyncIterator[tuple[RTCPeerConnection, Peer, Listener, list[str]]]:
-    """`tracks` sent to a Peer, which is told of as it changes."""
+    """`tracks` sent to a Peer, which is told of as it changes. `answered` sees the answer before the sender does."""
     sender, sink, changes = RTCPeerConnection(RTCConfiguration([])), Listener(), list[str]()
     if certificate is not None:
         cast(Any, sender)._RTCPeerConnection__certificates = [certificate]
@@ -123,6 +123,7 @@ async def connection(
         offer_addresses(sender.getTransceivers(), LOOPBACK)
         await sender.setLocalDescription(offer)
         answer = await peer.answer(sender.localDescription.sdp)
+        answered(answer)
         await sender.setRemoteDescription(RTCSessionDescription(answer, "answer"))
         yield sender, peer, sink, changes
     finally:

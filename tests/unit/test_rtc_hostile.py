@@ -19,10 +19,9 @@ from recorders.sources.rtc_ice import Fragment
 from tests.unit.rtc_pair import LOOPBACK, Encoded, Listener, connection, until
 
 
-def ports(sender: RTCPeerConnection) -> set[int]:
-    """Of the other side's candidates."""
-    lines = sender.remoteDescription.sdp.splitlines()
-    return {int(line.split()[5]) for line in lines if line.startswith("a=candidate")}
+def ports(answer: str) -> set[int]:
+    """Of its candidates."""
+    return {int(line.split()[5]) for line in answer.splitlines() if line.startswith("a=candidate")}
 
 
 def datagrams(chance: random.Random) -> Iterator[bytes]:
@@ -55,18 +54,56 @@ def protected(chance: random.Random, ssrc: int) -> Iterator[bytes]:
             yield struct.pack("!BBHL", 0x80 | chance.randrange(64), kind, words, ssrc) + chance.randbytes(4 * words)
 
 
+def quiet() -> None:
+    """What aioice cannot parse goes to the loop's handler."""
+    asyncio.get_running_loop().set_exception_handler(lambda *_: None)
+
+
+def test_datagrams_of_strangers_do_not_keep_a_publisher_out() -> None:
+    def strangers(answer: str) -> None:
+        (port,) = ports(answer)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+            for data in datagrams(random.Random(6)):
+                if data[:1] in (b"\x15", b"\x16"):  # alerts and handshakes
+                    stranger.sendto(data, ("127.0.0.1", port))
+
+    async def run() -> None:
+        quiet()
+        async with connection(Encoded("libopus", 50), answered=strangers) as (_, _, sink, changes):
+            await until(lambda: len(sink.frames["audio"]) > 5 or "gone" in changes)
+            assert changes == ["connected"]
+
+    asyncio.run(run())
+
+
 def test_datagrams_of_strangers_change_nothing() -> None:
     async def run() -> None:
-        loop = asyncio.get_running_loop()
-        loop.set_exception_handler(lambda *_: None)  # what aioice cannot parse is reported there
+        quiet()
         async with connection(Encoded("libopus", 50)) as (sender, _, sink, changes):
             await until(lambda: len(sink.frames["audio"]) > 5)
+            (port,) = ports(sender.remoteDescription.sdp)
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
                 for n, data in enumerate(datagrams(random.Random(7))):
-                    for port in ports(sender):
-                        stranger.sendto(data, ("127.0.0.1", port))
+                    stranger.sendto(data, ("127.0.0.1", port))
                     if n % 20 == 0:
                         await asyncio.sleep(0.005)
+            await _goes_on(sink, changes)
+
+    asyncio.run(run())
+
+
+def test_datagrams_from_the_address_of_a_publisher_change_nothing() -> None:
+    """As somebody forges them, who sees where they come from."""
+
+    async def run() -> None:
+        quiet()
+        async with connection(Encoded("libopus", 50)) as (sender, _, sink, changes):
+            await until(lambda: len(sink.frames["audio"]) > 5)
+            ice: Any = sender.getSenders()[0].transport.transport
+            for n, data in enumerate(datagrams(random.Random(7))):
+                await ice._send(data)
+                if n % 20 == 0:
+                    await asyncio.sleep(0.005)
             await _goes_on(sink, changes)
 
     asyncio.run(run())
@@ -107,7 +144,7 @@ def test_a_publisher_of_streams_without_end_is_disconnected_and_freed() -> None:
     async def run() -> None:
         async with connection(Encoded("libopus", 50)) as (sender, peer, sink, changes):
             await until(lambda: bool(sink.frames["audio"]))
-            (port,) = ports(sender)
+            (port,) = ports(sender.remoteDescription.sdp)
             encode: Any = sender.getSenders()[0]
             for ssrc in range(300):
                 await encode.transport._send_rtp(struct.pack("!BBHLL", 0x80, 96, 1, 960, ssrc) + b"abc")
@@ -124,7 +161,7 @@ def test_a_connection_that_does_not_close_is_freed_all_the_same() -> None:
         before = asyncio.all_tasks()
         async with connection(Encoded("libopus", 50), Encoded("libvpx", 30)) as (sender, peer, sink, _):
             await until(lambda: bool(sink.frames["audio"]))
-            (port,) = ports(sender)
+            (port,) = ports(sender.remoteDescription.sdp)
             first = next(iter(peer._guards))
             stop = first.stop
 

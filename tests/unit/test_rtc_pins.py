@@ -50,7 +50,8 @@ def test_the_names_are_there() -> None:
     transport = RTCIceTransport.__init__.__code__.co_names
     assert {"_connection", "_recv", "_send"} <= set(transport)
     connection = aioice.ice.Connection.__init__.__code__.co_names
-    assert {"_protocols", "_event_waiter", "_remote_candidates_end"} <= set(connection)
+    assert {"_protocols", "_event_waiter", "_early_checks"} <= set(connection)
+    assert {"_remote_candidates", "_remote_candidates_end"} <= set(connection)
     assert asyncio.iscoroutinefunction(aioice.ice.server_reflexive_candidate)
     video = [codec.name for codec in CODECS["video"]]
     assert video[video.index("H264") + 1] == "rtx"
