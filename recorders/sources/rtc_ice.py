@@ -152,7 +152,7 @@ def _offer(connection: Connection, ice: IceSettings) -> None:
 
 
 def _shut_to_strangers(connection: Connection, protocol: Any) -> None:
-    """Take DTLS and SRTP from those alone who are known to ICE: until there are keys, whoever sends DTLS is believed."""
+    """Take DTLS and SRTP from those alone whom ICE knows: until there are keys, whoever sends DTLS is believed."""
     receive, pinned = protocol.datagram_received, cast(Any, connection)
 
     def received(data: bytes, address: tuple[Any, ...]) -> None:
