@@ -216,10 +216,7 @@ class Feed:
                 if one.get("active") and one.get("feed_mid") == stream.mid and kind not in self._streams:
                     self._streams[kind] = _Subscribed(stream, one["mid"])
         if "jsep" in message and self._peer is not None and self.handle is not None:
-            # Janus begins the DTLS handshake, for it drops a first flight that comes before its own ICE is through; the
-            # next one would be sent a second later.
-            offer = message["jsep"]["sdp"].replace("a=setup:actpass", "a=setup:active")
-            answer = await self._peer.answer(offer)
+            answer = await self._peer.answer(message["jsep"]["sdp"])
             await self._room.session.message(self.handle, {"request": "start"}, {"type": "answer", "sdp": answer})
 
     def _connection_changed(self, peer: Peer, change: str) -> None:

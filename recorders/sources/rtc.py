@@ -20,8 +20,9 @@ from aiortc.sdp import SessionDescription
 
 from recorders.sources.base import Sink
 from recorders.sources.rtc_clock import MediaClock
-from recorders.sources.rtc_guard import Guard
-from recorders.sources.rtc_ice import Fragment, IceSettings, NoPort, Path, offer_addresses
+from recorders.sources.rtc_guard import Guard, forgive
+from recorders.sources.rtc_ice import CANDIDATES, Fragment, IceSettings, NoPort, Path, offer_addresses
+from recorders.sources.rtc_profiles import take_all_profiles
 
 __all__ = ["BadAnswer", "BadOffer", "IceSettings", "Peer"]
 
@@ -30,6 +31,8 @@ log = logging.getLogger(__name__)
 _TAKEN = {"audio": ("opus",), "video": ("h264", "vp8")}
 _CONNECT_S = 15.0
 _CLOSE_S = 2.0
+
+take_all_profiles()
 
 
 class BadOffer(ValueError):
@@ -63,16 +66,20 @@ class Peer:
 
     async def answer(self, offer: str) -> str:
         """Answer an SDP offer of at most one sound and one picture, the first or another one. Raises `BadOffer`."""
+        # The other side begins the DTLS handshake where it may choose: Janus drops a first flight that comes before its
+        # own ICE is through, and with an RSA certificate, as GStreamer has it, it can only be aiortc's client.
+        offer = offer.replace("a=setup:actpass", "a=setup:active")
         try:
             _check(offer)
-            await self._pc.setRemoteDescription(RTCSessionDescription(_without_names(offer), "offer"))
+            await self._pc.setRemoteDescription(RTCSessionDescription(_usable(offer), "offer"))
+            self._watch()
+            answer = await self._pc.createAnswer()
         except BadOffer:
             raise
         except Exception as error:  # the parser raises what its code happens to raise
             fact = str(error) or type(error).__name__
             raise BadOffer(f"The SDP offer cannot be used ({fact.rstrip('.')}).") from error
-        self._watch()
-        await self._open(await self._pc.createAnswer())
+        await self._open(answer)
         return self._pc.localDescription.sdp
 
     async def offer(self) -> str:
@@ -90,7 +97,7 @@ class Peer:
     async def accept(self, answer: str) -> None:
         """The answer to `offer`. Raises `BadAnswer`."""
         try:
-            await self._pc.setRemoteDescription(RTCSessionDescription(_without_names(answer), "answer"))
+            await self._pc.setRemoteDescription(RTCSessionDescription(_usable(answer), "answer"))
         except Exception as error:  # the parser raises what its code happens to raise
             fact = str(error) or type(error).__name__
             raise BadAnswer(f"The SDP answer cannot be used ({fact.rstrip('.')}).") from error
@@ -118,7 +125,9 @@ class Peer:
         if self._path is None:
             transceivers = self._pc.getTransceivers()
             offer_addresses(transceivers, self._ice)
-            self._path = Path(transceivers[0].receiver.transport.transport, self._ice)
+            transport = transceivers[0].receiver.transport
+            forgive(transport)
+            self._path = Path(transport.transport, self._ice)
         try:
             await self._pc.setLocalDescription(description)
         except NoPort as error:
@@ -130,7 +139,7 @@ class Peer:
         """Take the media of all receivers, before the connection gives them any."""
         for receiver in self._pc.getReceivers():
             if receiver.track is not None and receiver not in self._guards:
-                self._guards[receiver] = Guard(self.uid, self._sink, self._clock, receiver)
+                self._guards[receiver] = Guard(self.uid, self._sink, self._clock, receiver, self._flooded)
 
     def keyframe(self) -> None:
         """Ask for a keyframe. Callable from any thread."""
@@ -153,6 +162,21 @@ class Peer:
                 await self._pc.close()
         except Exception as error:
             log.warning("The connection of %s did not close cleanly: %s", self.uid, type(error).__name__)
+            await self._abandon()
+
+    async def _abandon(self) -> None:
+        """Free what aiortc did not get to: it waits for each of its tasks, even for one that has died."""
+        stopping = [asyncio.ensure_future(receiver.stop()) for receiver in self._guards]
+        if stopping:
+            _, left = await asyncio.wait(stopping, timeout=_CLOSE_S)
+            for one in left:
+                one.cancel()
+        if self._path is not None:
+            await self._path.abandon()
+
+    def _flooded(self) -> None:
+        log.warning("%s sends too many streams (SSRCs); it is disconnected", self.uid)
+        self.leave()
 
     def _ask(self) -> None:
         for guard in self._guards.values():
@@ -186,7 +210,10 @@ def _check(offer: str) -> None:
         description = SessionDescription.parse(offer)
     except Exception as error:
         raise BadOffer("The SDP offer cannot be parsed.") from error
-    kinds = [media.kind for media in description.media if media.kind in ("audio", "video")]
+    kinds = [media.kind for media in description.media]
+    for kind in kinds:
+        if kind not in _TAKEN:
+            raise BadOffer(f"The SDP offer has a section of kind {kind}; only audio and video are taken.")
     if not kinds:
         raise BadOffer("The SDP offer has neither sound nor picture.")
     for kind, codecs in _TAKEN.items():
@@ -198,11 +225,13 @@ def _check(offer: str) -> None:
                 raise BadOffer(f"The SDP offer has no {kind} codec that is taken: {' or '.join(sorted(codecs))}.")
 
 
-def _without_names(description: str) -> str:
+def _usable(description: str) -> str:
     """Leaves out mDNS candidates: they could only be looked up here, and the peer's own checks tell its address. So
-    those that are left are not the last."""
+    those that are left are not the last. Nor are more taken than a connection has use for."""
     lines = description.splitlines(keepends=True)
-    left = [line for line in lines if not (line.startswith("a=candidate") and ".local " in line)]
+    candidates = [line for line in lines if line.startswith("a=candidate")]
+    taken = set([line for line in candidates if ".local " not in line][:CANDIDATES])
+    left = [line for line in lines if not line.startswith("a=candidate") or line in taken]
     if len(left) < len(lines):
         left = [line for line in left if not line.startswith("a=end-of-candidates")]
     return "".join(left)

@@ -75,6 +75,7 @@ class Assembler:
         self._head: int | None = None  # the first sequence number that has not been used, unwrapped
         self._newest = 0
         self._blocked_since: float | None = None
+        self._torn: int | None = None  # the timestamp of a picture that was given up, whose rest is to come
 
     def add(self, packet: Packet, now: float) -> list[Picture]:
         """Take a packet at `now` (monotonic); returns the pictures that are whole now, in order."""
@@ -137,7 +138,7 @@ class Assembler:
         self._held.clear()
         self._came.clear()
         self._head = self._newest = sequence
-        self._blocked_since = None
+        self._blocked_since = self._torn = None
         self.needs_key = True
 
     def _whole(self) -> list[Picture]:
@@ -159,7 +160,8 @@ class Assembler:
     def _emit(self, parts: list[Packet], end: int, pictures: list[Picture]) -> None:
         data = b"".join(part.data for part in parts)
         self._drop_until(end)
-        if not data:  # padding
+        torn, self._torn = self._torn, None
+        if not data or parts[0].timestamp == torn:  # padding, or a rest
             return
         key = is_key(parts[0].codec, data)
         if self.needs_key and not key:
@@ -169,19 +171,20 @@ class Assembler:
         pictures.append(Picture(parts[0].codec, parts[0].timestamp, data, key, min(part.t for part in parts)))
 
     def _skip(self) -> None:
-        """Past the first gap, and past the rest of the picture that it tore."""
+        """Past the first gap, and past the rest of the picture that it tore; past all that is held if there is none."""
         assert self._head is not None
         at = self._head
         while at in self._held:
             at += 1
         begin = at
-        while at not in self._held:
+        while at not in self._held and at <= self._newest:
             at += 1
         self.lost += at - begin
-        torn = self._held[at].timestamp
-        while (packet := self._held.get(at)) is not None and packet.timestamp == torn:
+        self._torn = self._held[at if at in self._held else self._newest].timestamp
+        while (packet := self._held.get(at)) is not None and packet.timestamp == self._torn:
             at += 1
             if packet.last:
+                self._torn = None
                 break
         self._drop_until(at)
         self.dropped += 1

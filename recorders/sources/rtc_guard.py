@@ -8,12 +8,14 @@ their contract.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+import contextlib
+import struct
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from typing import Any, cast
 
-from aiortc import RTCRtpReceiver
+from aiortc import RTCDtlsTransport, RTCRtpReceiver
 from aiortc.rtcrtpparameters import RTCRtpReceiveParameters
-from aiortc.rtp import RtcpSrPacket, RtpPacket
+from aiortc.rtp import AnyRtcpPacket, HeaderExtensions, HeaderExtensionsMap, RtcpSrPacket, RtpPacket
 
 from recorders.sources.base import EncodedFrame, Kind, Sink
 from recorders.sources.rtc_clock import MediaClock
@@ -25,37 +27,49 @@ _CODECS = {"h264": "h264", "vp8": "vp8", "opus": "opus"}
 _TEND_S = 0.015
 _KEYFRAME_S = 0.5
 _NACK_LIMIT = 200  # of one RTCP packet
-# A picture is later than the one before it; a jump back by more is another timeline.
+_SSRC_LIMIT = 31  # of a receiver: as many as a receiver report has room for (RFC 3550, section 6.4.2)
+# A picture is later than the one that it follows; a jump back by more is another timeline.
 _STEP_S = 0.001
 _JUMP_S = 1.0
 
 
 class Guard:
-    """One receiver's media into the sink, in order, as soon as it is whole; counts what it had to do for it."""
+    """One receiver's media into the sink, in order, as soon as it is whole; counts what it had to do for it.
 
-    def __init__(self, uid: str, sink: Sink, clock: MediaClock, receiver: RTCRtpReceiver) -> None:
+    `flooded` is called when its SSRCs are too many: aiortc keeps each for ever.
+    """
+
+    def __init__(
+        self, uid: str, sink: Sink, clock: MediaClock, receiver: RTCRtpReceiver, flooded: Callable[[], None]
+    ) -> None:
         self._uid = uid
         self._sink = sink
         self._clock = clock
         self._receiver = receiver
+        self._flooded = flooded
         self._loop = asyncio.get_running_loop()
         self._kind = cast(Kind, receiver.track.kind)
         self._codecs: dict[int, tuple[str, int]] = {}
         self._ssrc: int | None = None
+        self._ssrcs = set[int]()
         self._pictures = Assembler()
         self._sound = Sequencer()
         self._requests = Requests()
         self._last_t = float("-inf")
+        self._last_timestamp = 0
         self._asked = float("-inf")
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
-        self._receive, self._rtcp = receiver.receive, receiver._handle_rtcp_packet
+        self._receive, self._report = receiver.receive, receiver._send_rtcp
+        self._rtp, self._rtcp = receiver._handle_rtp_packet, receiver._handle_rtcp_packet
         pinned = cast(Any, receiver)
         pinned._RTCRtpReceiver__jitter_buffer = self
         pinned._RTCRtpReceiver__nack_generator = None
         pinned._RTCRtpReceiver__rtx_ssrc = _Repairs(self)
+        pinned._handle_rtp_packet = self._handle_rtp
         pinned._handle_rtcp_packet = self._handle_rtcp
+        pinned._send_rtcp = self._send_rtcp
         pinned.receive = self._learn
 
     async def _learn(self, parameters: RTCRtpReceiveParameters) -> None:
@@ -63,6 +77,19 @@ class Guard:
             if codec.payloadType is not None and codec.name.lower() in _CODECS:
                 self._codecs[codec.payloadType] = (_CODECS[codec.name.lower()], codec.clockRate)
         await self._receive(parameters)
+
+    async def _handle_rtp(self, packet: RtpPacket, arrival_time_ms: int) -> None:
+        self._ssrcs.add(packet.ssrc)
+        if len(self._ssrcs) <= _SSRC_LIMIT:
+            await self._rtp(packet, arrival_time_ms)
+        elif not self._closed:
+            self.close()
+            self._flooded()
+
+    async def _send_rtcp(self, packet: AnyRtcpPacket) -> None:
+        """The error of a report that cannot be packed would end aiortc's reports, and with them `stop`."""
+        with contextlib.suppress(ValueError, struct.error):
+            await self._report(packet)
 
     async def _handle_rtcp(self, packet: Any) -> None:
         if isinstance(packet, RtcpSrPacket) and packet.ssrc == self._ssrc:
@@ -125,9 +152,12 @@ class Guard:
 
     def _show(self, pictures: Sequence[Picture]) -> None:
         for picture in pictures:
-            # The clock learns, and may put a picture before the one that it follows: nothing is to be shown so.
-            early = 0 <= self._last_t - picture.t < _JUMP_S
+            # The clock learns, and may put a picture before the one that it follows: nothing is to be shown so. But one
+            # whose own timestamp goes back (B-frames) is to be shown before that.
+            onward = (picture.timestamp - self._last_timestamp) % (1 << 32) < 1 << 31
+            early = onward and 0 <= self._last_t - picture.t < _JUMP_S
             self._last_t = self._last_t + _STEP_S if early else picture.t
+            self._last_timestamp = picture.timestamp
             frame = EncodedFrame(picture.codec, picture.data, self._last_t, picture.key)
             self._sink.encoded(self._uid, "video", frame)
         if self._pictures.dropped:
@@ -167,12 +197,35 @@ class Guard:
         asked = self._requests.due(missing, now)[:_NACK_LIMIT]
         if asked and self._ssrc is not None:
             self._sink.count("packets_asked", len(asked))
-            self._send(self._receiver._send_rtcp_nack(self._ssrc, asked))
+            for part in _ascending(asked):
+                self._send(self._receiver._send_rtcp_nack(self._ssrc, part))
 
     def _send(self, sending: Coroutine[Any, Any, None]) -> None:
         task = asyncio.ensure_future(sending)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _ascending(sequences: Sequence[int]) -> Iterator[list[int]]:
+    """Cut where the sequence numbers wrap: aiortc cannot pack such a NACK."""
+    begin = 0
+    for n in range(1, len(sequences) + 1):
+        if n == len(sequences) or sequences[n] < sequences[n - 1]:
+            yield list(sequences[begin:n])
+            begin = n
+
+
+def forgive(transport: RTCDtlsTransport) -> None:
+    """Take packets with header extensions that cannot be read; aiortc would close the connection."""
+    cast(Any, transport)._rtp_header_extensions_map = _Extensions()
+
+
+class _Extensions(HeaderExtensionsMap):
+    def get(self, extension_profile: int, extension_value: bytes) -> HeaderExtensions:
+        try:
+            return super().get(extension_profile, extension_value)
+        except (ValueError, struct.error):
+            return HeaderExtensions()
 
 
 class _Repairs(dict[int, int]):

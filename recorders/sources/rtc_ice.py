@@ -26,8 +26,11 @@ from recorders.config import IceConfig
 
 _GATHER_S = 5.0
 _CHECK_S = 15.0
+_ABANDON_S = 2.0
 _RECEIVE_BUFFER = 1 << 20
-_CANDIDATES = 64  # of one fragment
+CANDIDATES = 64  # of the other side's, in one connection
+_DATAGRAM = 1500  # bytes that libsrtp takes
+_STUN_LAST = b"\x03"  # of the first bytes (RFC 7983)
 _ICE_CHARS = re.compile(r"[A-Za-z0-9+/]+")
 
 
@@ -108,7 +111,7 @@ class Fragment:
         for value, length, what in ((ufrag, 4, "ice-ufrag"), (password, 22, "ice-pwd")):
             if not _ICE_CHARS.fullmatch(value) or not length <= len(value) <= 256:
                 raise BadFragment(f"The SDP fragment has no {what} that RFC 8839 allows.")
-        return Fragment(ufrag, password, tuple(candidates[:_CANDIDATES]), last)
+        return Fragment(ufrag, password, tuple(candidates[:CANDIDATES]), last)
 
     def sdp(self, kind: str, mid: str) -> str:
         """As a body of `application/trickle-ice-sdpfrag`, for the first media section."""
@@ -141,9 +144,26 @@ def _offer(connection: Connection, ice: IceSettings) -> None:
             pinned._protocols += protocols
             relayed = await gather(component=component, addresses=[], timeout=timeout)
             candidates = [*(p.local_candidate for p in protocols), *await _reflexive(connection, protocols), *relayed]
+        for protocol in pinned._protocols:
+            _shut_to_strangers(connection, protocol)
         return [*candidates, *_public(candidates, ice.public_address)]
 
     pinned.get_component_candidates = mine
+
+
+def _shut_to_strangers(connection: Connection, protocol: Any) -> None:
+    """Take DTLS and SRTP from those alone whom ICE knows: until there are keys, whoever sends DTLS is believed."""
+    receive, pinned = protocol.datagram_received, cast(Any, connection)
+
+    def received(data: bytes, address: tuple[Any, ...]) -> None:
+        if (
+            data[:1] <= _STUN_LAST
+            or any(address[:2] == (one._network_host, one.port) for one in pinned._remote_candidates)
+            or any(address[:2] == early for _, early, _ in pinned._early_checks)
+        ):
+            receive(data, address)
+
+    protocol.datagram_received = received
 
 
 async def _bind(connection: Connection, component: int, address: str, ports: tuple[int, int]) -> Any:
@@ -233,6 +253,12 @@ class Path:
             self._connecting.cancel()
             await asyncio.wait((self._connecting,))
 
+    async def abandon(self) -> None:
+        """Close it from below, for a transport that will not; bounded."""
+        await self.close()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._connection.close(), _ABANDON_S)
+
     async def _restart(self, fragment: Fragment) -> Fragment:
         await self.close()
         old = self._connection
@@ -279,10 +305,13 @@ class Path:
         while True:
             connection = self._connection
             try:
-                return await connection.recv()
+                data = await connection.recv()
             except ConnectionError:
                 if connection is self._connection:
                     raise
+                continue
+            if 0 < len(data) <= _DATAGRAM:  # aiortc ends on others, whoever sent them
+                return data
 
     async def _send(self, data: bytes) -> None:
         await self._connection.send(data)
@@ -291,5 +320,5 @@ class Path:
 async def _take(connection: Connection, fragment: Fragment) -> None:
     """That they are the last ones is not passed on: those that were left out make themselves known by their checks."""
     if not cast(Any, connection)._remote_candidates_end:
-        for candidate in fragment.candidates:
+        for candidate in fragment.candidates[: max(0, CANDIDATES - len(connection.remote_candidates))]:
             await connection.add_remote_candidate(candidate)

@@ -92,7 +92,7 @@ class WhipSource:
         peer, etag = self._peers.get(resource), self._etags.get(resource)
         if peer is None or etag is None:
             return Patched("unknown")
-        if if_match not in ("*", etag):
+        if if_match not in ("*", '"*"', etag):
             return Patched("stale", etag=etag)
         try:
             ours = await peer.patch(Fragment.parse(fragment))

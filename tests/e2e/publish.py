@@ -28,7 +28,7 @@ END_LIMIT_S = 5.0
 
 
 def certificate(folder: Path) -> tuple[Path, Path]:
-    """A self-signed P-256 certificate and its key: FFmpeg's own default is not accepted by aiortc."""
+    """A self-signed P-256 certificate and its key: with GnuTLS, FFmpeg makes one of P-224, which OpenSSL refuses."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "publisher")])
     now = datetime.now(UTC)

@@ -123,6 +123,29 @@ def test_nothing_is_held_without_bound() -> None:
     assert len(assembler._held) <= 2048
 
 
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("first", [0, 65000])
+def test_a_picture_that_never_ends_is_dropped(first: int) -> None:
+    assembler = Assembler()
+    endless = [Packet((first + n) % 65536, 0, False, "vp8", b"\0") for n in range(5000)]
+    assert feed(assembler, endless) == []
+    assert len(assembler._held) <= 2048
+    assert assembler.needs_key
+    assert (assembler.lost, assembler.dropped) == (0, 2)
+    then = [Packet((first + 5000 + n) % 65536, 3000 + n, True, "vp8", bytes([n == 0])) for n in range(3)]
+    assert feed(assembler, then) == [b"\0", b"\0"], "neither the rest, nor what needs it"
+
+
+def test_the_rest_of_a_picture_that_was_given_up_is_no_picture() -> None:
+    assembler = Assembler()
+    parts = [Packet(n, 0, n == 5, "vp8", b"\0") for n in range(6)]
+    assert feed(assembler, [parts[0], parts[2]]) == []
+    assert assembler.tend(1) == []
+    assert feed(assembler, parts[3:], 1) == []
+    assert (assembler.lost, assembler.dropped) == (1, 1)
+    assert feed(assembler, [Packet(6, 3000, True, "vp8", b"\0")], 1) == [b"\0"]
+
+
 def test_padding_is_no_picture() -> None:
     assembler = Assembler()
     feed(assembler, stream(1))

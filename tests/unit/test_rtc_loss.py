@@ -115,7 +115,7 @@ class Stream:
         self.receiver = RTCRtpReceiver(kind, cast(Any, self))
         self.receiver._track = RemoteStreamTrack(kind)
         self.receiver._set_rtcp_ssrc(9)
-        self._guard = Guard("someone", cast(Any, sink), clock, self.receiver)
+        self._guard = Guard("someone", cast(Any, sink), clock, self.receiver, lambda: None)
 
     # What a receiver wants of its transport.
     state, _stats_id = "connected", "transport"

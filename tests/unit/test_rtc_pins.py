@@ -6,137 +6,55 @@ import asyncio
 import random
 import threading
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from fractions import Fraction
 from typing import Any
 
 import aioice.ice
-import av
 import numpy as np
 import pytest
 from aiortc import (
-    MediaStreamTrack,
     RTCConfiguration,
+    RTCDtlsTransport,
     RTCIceTransport,
     RTCPeerConnection,
     RTCRtpReceiver,
     RTCRtpSender,
-    RTCSessionDescription,
 )
+from aiortc.codecs import CODECS
+from aiortc.rtp import DYNAMIC_PAYLOAD_TYPES
+from aiortc.sdp import SessionDescription, parse_h264_profile_level_id
 from pydantic import SecretStr
 
 from recorders.config import WhipConfig
-from recorders.sources.base import EncodedFrame, Kind
 from recorders.sources.rtc import BadOffer, IceSettings, Peer
-from recorders.sources.rtc_ice import BadFragment, Fragment, offer_addresses
-from tests.unit.sinks import EncodedSink
-
-LOOPBACK = IceSettings("127.0.0.1")
-
-
-class Listener(EncodedSink):
-    """Keeps everything."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.frames: dict[Kind, list[EncodedFrame]] = {"audio": [], "video": []}
-
-    def encoded(self, uid: str, kind: Kind, frame: EncodedFrame) -> None:
-        assert uid == "someone"
-        self.frames[kind].append(frame)
-
-
-class Encoded(MediaStreamTrack):
-    """Packets of a codec, in real time, again and again."""
-
-    def __init__(self, codec: str, packets: int) -> None:
-        super().__init__()
-        self.kind = "audio" if codec == "libopus" else "video"
-        self.packets = _encode(codec, packets)
-        self.sent = 0
-        self._begun: float | None = None
-
-    async def recv(self) -> av.Packet[Any]:
-        step = Fraction(1, 50) if self.kind == "audio" else Fraction(1, 30)
-        if self._begun is None:
-            self._begun = time.monotonic()
-        await asyncio.sleep(max(0.0, self._begun + float(self.sent * step) - time.monotonic()))
-        packet = av.Packet(self.packets[self.sent % len(self.packets)])
-        packet.time_base = Fraction(1, 48000 if self.kind == "audio" else 90000)
-        packet.pts = int(self.sent * step / packet.time_base)
-        self.sent += 1
-        return packet
-
-
-def _encode(codec: str, n: int) -> list[bytes]:
-    if codec == "libopus":
-        context: Any = av.CodecContext.create(codec, "w")
-        context.sample_rate, context.layout, context.format = 48000, "stereo", "flt"
-        frames: list[Any] = [
-            av.AudioFrame.from_ndarray(np.full((1, 2 * 960), k / 100, np.float32), format="flt", layout="stereo")
-            for k in range(n)
-        ]
-    else:
-        context = av.CodecContext.create(codec, "w")
-        context.width, context.height, context.pix_fmt, context.time_base = 160, 120, "yuv420p", Fraction(1, 30)
-        context.gop_size = 1000
-        context.options = {
-            "libx264": {"preset": "ultrafast", "tune": "zerolatency", "profile": "baseline"},
-            "libvpx": {"deadline": "realtime", "lag-in-frames": "0"},
-        }[codec]
-        noise = np.random.default_rng(1)
-        frames = [av.VideoFrame.from_ndarray(noise.integers(0, 255, (180, 160), np.uint8), "yuv420p") for _ in range(n)]
-    for k, frame in enumerate(frames):
-        frame.pts = k * 960 if codec == "libopus" else k
-        frame.time_base = Fraction(1, 48000 if codec == "libopus" else 30)
-        if isinstance(frame, av.AudioFrame):
-            frame.sample_rate = 48000
-    return [bytes(packet) for frame in frames for packet in context.encode(frame)]
-
-
-@asynccontextmanager
-async def connection(*tracks: Encoded) -> AsyncIterator[tuple[RTCPeerConnection, Peer, Listener, list[str]]]:
-    """`tracks` sent to a Peer, which is told of as it changes."""
-    sender, sink, changes = RTCPeerConnection(RTCConfiguration([])), Listener(), list[str]()
-    peer = Peer("someone", sink, LOOPBACK, lambda _, change: changes.append(change))
-    try:
-        for track in tracks:
-            transceiver = sender.addTransceiver(track, "sendonly")
-            if track.kind == "video":
-                mime = "video/H264" if track.packets[0].startswith(b"\0\0\0\1") else "video/VP8"
-                codecs = RTCRtpSender.getCapabilities("video").codecs
-                transceiver.setCodecPreferences([c for c in codecs if c.mimeType in (mime, "video/rtx")])
-        offer = await sender.createOffer()
-        offer_addresses(sender.getTransceivers(), LOOPBACK)
-        await sender.setLocalDescription(offer)
-        answer = await peer.answer(sender.localDescription.sdp)
-        await sender.setRemoteDescription(RTCSessionDescription(answer, "answer"))
-        yield sender, peer, sink, changes
-    finally:
-        await peer.close()
-        await sender.close()
-
-
-async def until(what: Callable[[], bool], seconds: float = 10.0) -> None:
-    async with asyncio.timeout(seconds):
-        while not what():  # noqa: ASYNC110
-            await asyncio.sleep(0.02)
+from recorders.sources.rtc_ice import BadFragment, Fragment
+from tests.unit.rtc_pair import LOOPBACK, Encoded, Listener, RsaCertificate, connection, until
 
 
 def test_the_names_are_there() -> None:
     names = RTCRtpReceiver.__init__.__code__.co_names
     private = ("jitter_buffer", "nack_generator", "rtx_ssrc")
     assert {f"_RTCRtpReceiver__{name}" for name in private} <= set(names)
-    for name in ("_handle_rtcp_packet", "_send_rtcp_nack", "_send_rtcp_pli", "receive"):
+    for name in (
+        "_handle_rtp_packet",
+        "_handle_rtcp_packet",
+        "_send_rtcp",
+        "_send_rtcp_nack",
+        "_send_rtcp_pli",
+        "receive",
+    ):
         assert asyncio.iscoroutinefunction(getattr(RTCRtpReceiver, name)), name
+    assert asyncio.iscoroutinefunction(RTCRtpReceiver.receive)
+    assert {"_rtp_header_extensions_map"} <= set(RTCDtlsTransport.__init__.__code__.co_names)
     gather = aioice.ice.Connection.get_component_candidates
     assert gather.__code__.co_varnames[:4] == ("self", "component", "addresses", "timeout")
     transport = RTCIceTransport.__init__.__code__.co_names
     assert {"_connection", "_recv", "_send"} <= set(transport)
     connection = aioice.ice.Connection.__init__.__code__.co_names
-    assert {"_protocols", "_event_waiter", "_remote_candidates_end"} <= set(connection)
+    assert {"_protocols", "_event_waiter", "_early_checks"} <= set(connection)
+    assert {"_remote_candidates", "_remote_candidates_end"} <= set(connection)
     assert asyncio.iscoroutinefunction(aioice.ice.server_reflexive_candidate)
+    video = [codec.name for codec in CODECS["video"]]
+    assert video[video.index("H264") + 1] == "rtx"
 
 
 @pytest.mark.parametrize("codec", ["libx264", "libvpx"])
@@ -223,6 +141,57 @@ def test_a_keyframe_is_asked_for_from_another_thread() -> None:
             return asked
 
     assert asyncio.run(run()) == 1
+
+
+def test_a_publisher_with_an_rsa_certificate_connects() -> None:
+    async def run() -> None:
+        async with connection(Encoded("libopus", 50), certificate=RsaCertificate()) as (_, _, sink, changes):
+            await until(lambda: len(sink.frames["audio"]) > 5)
+            assert changes == ["connected"]
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("profile", ["42e01f", "42c01f", "42001f", "4d401f", "4d0028", "640c1f", "64001f", "64000a"])
+def test_h264_of_any_profile_is_answered(profile: str) -> None:
+    async def run() -> str:
+        sender, peer = RTCPeerConnection(RTCConfiguration([])), Peer("someone", Listener(), LOOPBACK, lambda *_: None)
+        try:
+            known = RTCRtpSender.getCapabilities("video").codecs
+            h264, rtx = (next(c for c in known if c.mimeType == mime) for mime in ("video/H264", "video/rtx"))
+            sender.addTransceiver("video", "sendonly").setCodecPreferences([h264, rtx])
+            offer = (await sender.createOffer()).sdp.replace("=42001f", f"={profile}")
+            return await peer.answer(offer)
+        finally:
+            await peer.close()
+            await sender.close()
+
+    answer = SessionDescription.parse(asyncio.run(run())).media[0].rtp
+    h264, rtx = answer.codecs
+    assert (h264.name, h264.parameters["packetization-mode"]) == ("H264", "1")
+    assert (
+        parse_h264_profile_level_id(str(h264.parameters["profile-level-id"]))[0]
+        == parse_h264_profile_level_id(profile)[0]
+    )
+    assert rtx.parameters["apt"] == h264.payloadType
+
+
+def test_what_is_offered_is_one_codec_a_payload_type() -> None:
+    async def run() -> str:
+        peer = Peer("someone", Listener(), LOOPBACK, lambda *_: None)
+        try:
+            return await peer.offer()
+        finally:
+            await peer.close()
+
+    codecs = [codec for media in SessionDescription.parse(asyncio.run(run())).media for codec in media.rtp.codecs]
+    types = [codec.payloadType for codec in codecs]
+    assert len(types) == len(set(types))
+    assert all(type in DYNAMIC_PAYLOAD_TYPES for type in types)
+    assert [codec.name.lower() for codec in codecs] == ["opus", "vp8", "rtx", *["h264", "rtx"] * 5]
+    assert len({codec.parameters["profile-level-id"] for codec in codecs if codec.name.lower() == "h264"}) == 5
+    apt = {codec.parameters["apt"] for codec in codecs if codec.name == "rtx"}
+    assert apt == {codec.payloadType for codec in codecs if codec.name.lower() in ("h264", "vp8")}
 
 
 def test_the_other_side_leaves() -> None:
