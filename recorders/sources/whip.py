@@ -10,7 +10,7 @@ import logging
 import secrets
 
 from recorders.config import WhipConfig
-from recorders.errors import RecorderError
+from recorders.errors import NotNow, RecorderError
 from recorders.screens import asked_for
 from recorders.sources.base import Patched, Published, Sink
 from recorders.sources.rtc import BadOffer, IceSettings, Peer
@@ -58,18 +58,18 @@ class WhipSource:
                 await asyncio.wait(self._closing)
 
     async def publish(self, user: str, offer: str) -> Published:
-        """See `Ingest`. Raises `PublishRefused`."""
+        """See `Ingest`. Raises `PublishRefused` and `NotNow`."""
         if not asked_for(self._users, user):
             raise PublishRefused(f"{user} is not among the users of this recording.")
         try:
             await asyncio.wait_for(self._running.wait(), _BEGIN_S)
         except TimeoutError:
-            raise PublishRefused(f"Channel {self._channel} is not being recorded yet.") from None
+            raise NotNow(f"Channel {self._channel} is not being recorded yet.") from None
         if self._ended or self._sink is None:
-            raise PublishRefused(f"The recording of channel {self._channel} has ended.")
+            raise NotNow(f"The recording of channel {self._channel} has ended.")
         mine = [resource for resource, peer in self._peers.items() if peer.uid == user]
         if len(self._peers) - len(mine) >= self._limit:
-            raise PublishRefused(f"Channel {self._channel} has {self._limit} publishers already, its limit.")
+            raise NotNow(f"Channel {self._channel} has {self._limit} publishers already, its limit.")
         for other in mine:
             if not self._peers[other].joined:
                 self._drop(other)
@@ -83,7 +83,7 @@ class WhipSource:
                 raise PublishRefused(str(error)) from error
             raise
         if resource not in self._peers:
-            raise PublishRefused(f"The recording of channel {self._channel} has ended.")
+            raise NotNow(f"The recording of channel {self._channel} has ended.")
         self._etags[resource] = etag = _etag()
         return Published(resource, answer, etag)
 
