@@ -39,6 +39,7 @@ class MediaPlayer:
         self._ended = ended
         self._started = started
         self._live = False
+        self._over = False  # it was live, and what is there now is a recording
 
     def play(self) -> None:
         """Deliver until the end; never raises for what the URL does.
@@ -57,7 +58,7 @@ class MediaPlayer:
                     wait = _AGAIN_S
                 self._ended.wait(wait)
                 wait = min(_AGAIN_MOST_S, wait * 2)
-            elif reason or not self._config.loop:
+            elif reason or self._over or not self._config.loop:
                 break
         if self.opened:
             self._sink.left(self._user)
@@ -68,7 +69,7 @@ class MediaPlayer:
             with self._open() as container:
                 timed = bool(container.duration)
                 if self._live and timed:
-                    self._live, self.failure = False, ""
+                    self._live, self._over, self.failure = False, True, ""
                     return ""
                 tracks = self._tracks(container)
                 if not tracks:

@@ -67,16 +67,16 @@ def source(*urls: str, **more: Any) -> MediaSource:
     return MediaSource(ChannelSpec("app", "room", 1, "secret-token"), MediaConfig.model_validate(config))
 
 
-def played(*urls: str, seconds: float | None = None) -> Heard:
+def played(*urls: str, seconds: float | None = None, **config: Any) -> Heard:
     """What comes of them until their end, or for so long."""
     sink = Heard()
 
     async def play() -> None:
         async with asyncio.timeout(20):
             if seconds is None:
-                await source(*urls).run(sink)
+                await source(*urls, **config).run(sink)
                 return
-            task = asyncio.create_task(source(*urls).run(sink))
+            task = asyncio.create_task(source(*urls, **config).run(sink))
             await asyncio.wait([task], timeout=seconds)
             sink.over = True
             assert task.cancel(), task.exception()
@@ -192,10 +192,11 @@ def test_a_live_url_that_breaks_off_is_opened_again(silent: bool) -> None:
     assert all(abs(at - frame.t) < 0.5 for at, frame in sink.pictures)
 
 
-def test_a_broadcast_that_is_a_file_when_it_is_opened_again_is_over() -> None:
-    bodies = [made("mpegts", 2), made("matroska", 2)]
-    with (server := Server(bodies, len(bodies[0]))).serving() as url:
-        sink = played(url)
+@pytest.mark.parametrize("loop", [False, True])
+def test_a_broadcast_that_is_a_file_when_it_is_opened_again_is_over(loop: bool) -> None:
+    bodies = [made("mpegts", 1), made("matroska", 1)]
+    with (server := Server(bodies, 2 * len(bodies[0]))).serving() as url:
+        sink = played(url, loop=loop)
     assert len(server.opened) == 2
     assert sink.events == ["joined", "left"]
 
