@@ -95,7 +95,9 @@ class Person:
         self._pending: list[EncodedSound] = []  # sound that is ready before there is a run
         self._sound: Sound | None = None
         self._audio: AudioEncoder | None = None
-        if terms.audio is not None:
+        if terms.audio is None:
+            participant.audio.close()
+        else:
             start = round((begin - terms.zero) * terms.audio.sample_rate)
             self._sound = Sound(self._alone, terms.audio, zero=terms.zero, start=start, delay=0.0)
             self._audio = AudioEncoder(terms.audio, terms.audio_codec)

@@ -228,6 +228,10 @@ class AudioFeed:
         """Queue media in the order of its delivery; the oldest goes when the queue is full."""
         self._queue.append(item)
 
+    def close(self) -> None:
+        """Keep nothing, for nobody hears it."""
+        self._queue = deque(maxlen=0)
+
     def until(self, t: float) -> Iterator[tuple[av.AudioFrame, float]]:
         """What was captured before `t`, with its capture time."""
         while self._queue and self._queue[0].t < t:

@@ -328,6 +328,12 @@ def test_a_picture_that_cannot_be_drawn_is_counted(person: tuple[Person, Stage])
     assert stage.counters()["frames_undrawn"] == 1
 
 
+def test_sound_that_nobody_hears_is_not_kept(person: tuple[Person, Stage]) -> None:
+    _, stage = person
+    stage.audio("ada", av.AudioFrame("s16", "mono", 480), time.monotonic())
+    assert list(stage.roster[0].audio.until(math.inf)) == []
+
+
 def test_sound_alone_and_pictures_alone(tmp_path: Path) -> None:
     cases: dict[str, RecordingSpec] = {
         "composite sound": spec(tmp_path / "0", channel="demo", mode="composite", video=None),
