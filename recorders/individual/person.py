@@ -60,8 +60,9 @@ class Terms:
 class _Alone:
     """The stage as the composite of one sees it."""
 
-    def __init__(self, participant: Participant) -> None:
+    def __init__(self, participant: Participant, count: Callable[[str, int], None]) -> None:
         self.roster = [participant]
+        self.count = count
         self._new = True
 
     def advance(self, t: float) -> bool:
@@ -74,9 +75,6 @@ class _Alone:
     def arranged(self, cells: Sequence[Cell]) -> None:
         """Pictures are passed through as large as they come."""
 
-    def count(self, counter: str, n: int = 1) -> None:
-        """What is late is counted where it is seen."""
-
 
 class Person:
     """Writes from `begin` on whatever `advance` finds due."""
@@ -87,7 +85,7 @@ class Person:
         self._participant = participant
         self._terms = terms
         self._begin = begin
-        self._alone = cast(Stage, _Alone(participant))
+        self._alone = cast(Stage, _Alone(participant, terms.count))
         self._run: Run | None = None
         self._picture: Picture | None = None
         self._seen_at = begin
@@ -97,7 +95,9 @@ class Person:
         self._pending: list[EncodedSound] = []  # sound that is ready before there is a run
         self._sound: Sound | None = None
         self._audio: AudioEncoder | None = None
-        if terms.audio is not None:
+        if terms.audio is None:
+            participant.audio.close()
+        else:
             start = round((begin - terms.zero) * terms.audio.sample_rate)
             self._sound = Sound(self._alone, terms.audio, zero=terms.zero, start=start, delay=0.0)
             self._audio = AudioEncoder(terms.audio, terms.audio_codec)

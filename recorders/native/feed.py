@@ -8,13 +8,14 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, cast
 
 import av
 from av.audio.codeccontext import AudioCodecContext
+from av.filter import Graph
 from av.video.codeccontext import VideoCodecContext
 
 from recorders.sources.base import EncodedFrame
@@ -33,14 +34,17 @@ _KEYFRAME_INTERVAL_S = 1.0
 # Of several pictures, one due by less than this waits for the next tick: at equal rates, a jitter of the capture
 # times about the tick would else show now two at once, now none.
 _BARELY_DUE_S = 0.005
+# By degrees counterclockwise, the turns of FFmpeg's filter `transpose`.
+_TURNS = {90: ("cclock",), 180: ("clock", "clock"), 270: ("clock",)}
 
 
 @dataclass(frozen=True, slots=True)
 class DecodedPicture:
-    """A picture and its capture time (monotonic seconds)."""
+    """A picture and its capture time (monotonic seconds); `rotation` as in `EncodedFrame`."""
 
     picture: av.VideoFrame
     t: float
+    rotation: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,30 @@ def _packet(frame: EncodedFrame) -> av.Packet[Any]:
     return packet
 
 
+class _Turning:
+    """Turns pictures one by one."""
+
+    def __init__(self) -> None:
+        self._graph: Graph | None = None
+        self._format: tuple[Sequence[str], int, int, str] | None = None
+
+    def turned(self, picture: av.VideoFrame, turns: Sequence[str]) -> av.VideoFrame:
+        """The picture upright, in its own format. Raises `av.FFmpegError`."""
+        wanted = (turns, picture.width, picture.height, picture.format.name)
+        if self._graph is None or wanted != self._format:
+            self._graph, self._format = Graph(), wanted
+            nodes = [
+                self._graph.add_buffer(
+                    width=picture.width, height=picture.height, format=picture.format, time_base=picture.time_base
+                ),
+                *(self._graph.add("transpose", turn) for turn in turns),
+                self._graph.add("buffersink"),
+            ]
+            self._graph.link_nodes(*nodes).configure()
+        self._graph.vpush(picture)
+        return self._graph.vpull()
+
+
 class VideoFeed:
     """Pictures of one participant in, the one that is due out. `ask` asks the publisher for a keyframe."""
 
@@ -75,6 +103,7 @@ class VideoFeed:
         self._needs_key = True
         self._asked_at = float("-inf")
         self._pictures: deque[DecodedPicture] = deque()
+        self._turning = _Turning()
         self.key_at = float("-inf")  # when the last keyframe has come
 
     def push(self, item: EncodedFrame | DecodedPicture) -> None:
@@ -98,8 +127,8 @@ class VideoFeed:
     def encoded(self, codec: str, t: float) -> list[EncodedFrame] | None:
         """What was captured up to `t`, to be passed on as it is.
 
-        None where what comes next must go through `due`: it is not of that codec, or pictures come in another order
-        than they are shown in.
+        None where what comes next must go through `due`: it is not of that codec, or is to be turned, or pictures come
+        in another order than they are shown in.
         """
         with self._lock:
             if self._reordered:
@@ -107,7 +136,7 @@ class VideoFeed:
             found: list[EncodedFrame] = []
             while self._queue and self._queue[0].t <= t:
                 item = self._queue[0]
-                if not isinstance(item, EncodedFrame) or item.codec != codec:
+                if not isinstance(item, EncodedFrame) or item.codec != codec or item.rotation:
                     return found or None
                 self._queue.popleft()
                 self._lost = self._lost and not item.key
@@ -116,7 +145,7 @@ class VideoFeed:
             return found
 
     def due(self, t: float) -> av.VideoFrame | None:
-        """The newest picture captured at or before `t`, once; None when there is no newer one than last time.
+        """The newest picture captured at or before `t`, upright, once; None when there is no newer one than last time.
 
         One captured just before `t` is left for the next call if there is another before it.
         """
@@ -127,8 +156,17 @@ class VideoFeed:
                 self._decode(item)
         newest = None
         while self._pictures and self._pictures[0].t <= (t if newest is None else t - _BARELY_DUE_S):
-            newest = self._pictures.popleft().picture
-        return newest
+            newest = self._pictures.popleft()
+        return None if newest is None else self._upright(newest)
+
+    def _upright(self, shown: DecodedPicture) -> av.VideoFrame | None:
+        if not shown.rotation:
+            return shown.picture
+        try:
+            return self._turning.turned(shown.picture, _TURNS[shown.rotation])
+        except av.FFmpegError:
+            self._dropped(1)
+            return None
 
     def _take(self, t: float) -> list[EncodedFrame | DecodedPicture]:
         with self._lock:
@@ -163,7 +201,7 @@ class VideoFeed:
                     self._decoder.extradata = frame.extradata
             for picture in self._decoder.decode(_packet(frame)):
                 t = frame.t if picture.pts is None else picture.pts / 1_000_000
-                self._pictures.append(DecodedPicture(picture, t))
+                self._pictures.append(DecodedPicture(picture, t, frame.rotation))
             self._needs_key = False
         except (av.FFmpegError, ValueError):  # ValueError: no such decoder
             self._dropped(1)
@@ -189,6 +227,10 @@ class AudioFeed:
     def push(self, item: EncodedFrame | DecodedSound) -> None:
         """Queue media in the order of its delivery; the oldest goes when the queue is full."""
         self._queue.append(item)
+
+    def close(self) -> None:
+        """Keep nothing, for nobody hears it."""
+        self._queue = deque(maxlen=0)
 
     def until(self, t: float) -> Iterator[tuple[av.AudioFrame, float]]:
         """What was captured before `t`, with its capture time."""

@@ -22,7 +22,8 @@ class EncodedFrame:
 
     `codec` is FFmpeg's decoder name ("h264", "vp8", "opus", "aac", ...); `t` is its capture time;
     `key` is true for a picture that can be decoded alone (and for all audio); `extradata` is the decoder's
-    configuration where the codec needs one out of band.
+    configuration where the codec needs one out of band; `rotation` is by how many degrees the picture is to be turned
+    counterclockwise: 0, 90, 180 or 270.
     """
 
     codec: str
@@ -30,6 +31,7 @@ class EncodedFrame:
     t: float
     key: bool = True
     extradata: bytes | None = None
+    rotation: int = 0
 
 
 class Sink(Protocol):

@@ -10,6 +10,11 @@ _STALLED_S = 0.2
 _JUMPED_S = 2.0
 # Files begin together with the channel unless they took longer than this to open.
 _PROMPT_S = 0.25
+# Packets go out up to this far ahead of their time, so that a thread wakes some ten times a second, not for each.
+_AHEAD_S = 0.1
+# What is live may go out this much earlier: its picture and sound may be so far apart, and to wait for the one would be
+# to have the other late.
+_APART_S = 1.0
 
 
 class FilePace:
@@ -26,15 +31,19 @@ class FilePace:
             self._start = at
         return self._begin - self._start
 
+    def wait(self, due: float) -> float:
+        """For how long a packet waits that is due then."""
+        return _rest(due)
+
 
 class LivePace:
     """What is live: packets are due as they come, evened out by their timestamps. These may jump, and then do so in one
-    stream after the other."""
+    stream after the other. Nothing is due before `begin` (monotonic)."""
 
-    def __init__(self) -> None:
+    def __init__(self, begin: float) -> None:
         self._offset: float | None = None
         self._offsets: dict[int, float] = {}  # by which each stream went last
-        self._latest = 0.0  # of what was due so far
+        self._latest = begin  # of what was due so far
 
     def offset(self, index: int, at: float) -> float:
         """See `FilePace`."""
@@ -47,3 +56,12 @@ class LivePace:
         self._offsets[index] = offset
         self._latest = max(self._latest, offset + at)
         return offset
+
+    def wait(self, due: float) -> float:
+        """See `FilePace`."""
+        return _rest(due - _APART_S)
+
+
+def _rest(due: float) -> float:
+    ahead = due - time.monotonic()
+    return ahead if ahead > _AHEAD_S else 0.0

@@ -19,8 +19,6 @@ from recorders.sources.media_track import PictureTrack, SoundTrack
 log = logging.getLogger(__name__)
 
 _READ_TIMEOUT_S = 5.0
-# Packets go out up to this far ahead of their time, so that a thread wakes some ten times a second, not for each.
-_AHEAD_S = 0.1
 _AGAIN_S, _AGAIN_MOST_S = 0.5, 8.0
 
 
@@ -37,8 +35,9 @@ class MediaPlayer:
         self._config = config
         self._sink = sink
         self._ended = ended
-        self._started = started
+        self._reached = started  # when what was delivered so far is over (monotonic)
         self._live = False
+        self._over = False  # it was live, and what is there now is a recording
 
     def play(self) -> None:
         """Deliver until the end; never raises for what the URL does.
@@ -57,7 +56,9 @@ class MediaPlayer:
                     wait = _AGAIN_S
                 self._ended.wait(wait)
                 wait = min(_AGAIN_MOST_S, wait * 2)
-            elif reason or not self._config.loop:
+                continue
+            self._ended.wait(max(0.0, self._reached - time.monotonic()))
+            if reason or self._over or not self._config.loop:
                 break
         if self.opened:
             self._sink.left(self._user)
@@ -68,7 +69,7 @@ class MediaPlayer:
             with self._open() as container:
                 timed = bool(container.duration)
                 if self._live and timed:
-                    self._live, self.failure = False, ""
+                    self._live, self._over, self.failure = False, True, ""
                     return ""
                 tracks = self._tracks(container)
                 if not tracks:
@@ -104,10 +105,9 @@ class MediaPlayer:
         return tracks
 
     def _deliver(self, container: InputContainer, tracks: Mapping[int, PictureTrack | SoundTrack], timed: bool) -> None:
-        """Until the end, or until what has an end is over."""
+        """Until the end."""
         start = None if container.start_time is None else container.start_time / av.time_base
-        pace = FilePace(start, self._started) if timed else LivePace()
-        end = time.monotonic()
+        pace = FilePace(start, self._reached) if timed else LivePace(self._reached)
         for packet in container.demux(*(container.streams[index] for index in tracks)):
             if self._ended.is_set():
                 return
@@ -115,14 +115,12 @@ class MediaPlayer:
                 continue
             at = float(packet.dts * packet.time_base)
             offset = pace.offset(packet.stream_index, at)
-            ahead = offset + at - time.monotonic()
-            if ahead > _AHEAD_S and self._ended.wait(ahead):
+            wait = pace.wait(offset + at)
+            if wait and self._ended.wait(wait):
                 return
-            end = max(end, offset + at + float((packet.duration or 0) * packet.time_base))
+            length = float((packet.duration or 0) * packet.time_base) if timed else 0.0  # live ones only guess it
+            self._reached = max(self._reached, offset + at + length)
             tracks[packet.stream_index].deliver(packet, offset)
-        if not self._live:
-            self._started = end
-            self._ended.wait(max(0.0, end - time.monotonic()))
 
     def _fail(self, reason: str) -> None:
         what = "broke off" if self.opened else "cannot be opened"

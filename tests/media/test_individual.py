@@ -6,10 +6,12 @@ import asyncio
 import hashlib
 import io
 import json
+import math
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from fractions import Fraction
 from itertools import groupby, pairwise
 from pathlib import Path
@@ -23,10 +25,14 @@ from av.video.stream import VideoStream
 
 from recorders.config import RecorderConfig
 from recorders.errors import InvalidSpec
+from recorders.individual.person import Person, Terms
+from recorders.individual.user_log import UserLog
+from recorders.lease import Lease
 from recorders.log import files
 from recorders.log.finish import finish
 from recorders.log.segment_log import read_index
 from recorders.native.recorder import NativeRecorder
+from recorders.native.stage import Stage
 from recorders.sources.base import EncodedFrame, Sink
 from recorders.spec import AudioSpec, ChannelSpec, Format, Mode, RecordingSpec, VideoSpec
 from tests.chaos.ledger import doubles
@@ -287,6 +293,45 @@ def test_what_does_not_fit_is_encoded_again(tmp_path: Path) -> None:
         assert set(report.seconds[1].seen) == {"user1"}
         assert set(report.seconds[1].heard) == {"user1"}
         assert report.users["user1"].offset_p95 <= 80
+
+
+@pytest.fixture
+def person(tmp_path: Path) -> Iterator[tuple[Person, Stage]]:
+    """Somebody who has come to a recording of pictures alone, and the stage."""
+    stage = Stage((), lambda uid: None)
+    stage.joined("ada")
+    stage.advance(math.inf)
+    now = time.monotonic()
+    wanted = spec(tmp_path, audio=None)
+    terms = Terms(
+        subject=cast(ChannelSpec, wanted.subject),
+        config=RecorderConfig(),
+        video=SMALL,
+        video_codec="h264",
+        audio=None,
+        audio_codec="aac",
+        zero=now,
+        epoch=time.time(),
+        keyframe=lambda uid: None,
+        count=stage.count,
+    )
+    person = Person(stage.roster[0], UserLog(wanted, "ada", Lease()), terms, now)
+    yield person, stage
+    person.close(now + 0.5)
+
+
+def test_a_picture_that_cannot_be_drawn_is_counted(person: tuple[Person, Stage]) -> None:
+    one, stage = person
+    now = time.monotonic()
+    stage.video("ada", av.VideoFrame(320, 180, "gray32le"), now)
+    one.advance(now + 0.2)
+    assert stage.counters()["frames_undrawn"] == 1
+
+
+def test_sound_that_nobody_hears_is_not_kept(person: tuple[Person, Stage]) -> None:
+    _, stage = person
+    stage.audio("ada", av.AudioFrame("s16", "mono", 480), time.monotonic())
+    assert list(stage.roster[0].audio.until(math.inf)) == []
 
 
 def test_sound_alone_and_pictures_alone(tmp_path: Path) -> None:

@@ -8,7 +8,8 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
 from itertools import zip_longest
@@ -21,6 +22,7 @@ import pytest
 
 from recorders.config import MediaConfig
 from recorders.errors import Lost, Unreachable
+from recorders.native.feed import VideoFeed
 from recorders.native.mixer import Mixer
 from recorders.sources import media_player
 from recorders.sources.base import EncodedFrame, Kind
@@ -31,18 +33,18 @@ from tests.unit.sinks import EncodedSink
 RATE = 25  # pictures a second
 SIZE = (64, 48)
 _SOUND = 0x101  # FFmpeg's PID of the second stream
+_HELD_UP_S = 1.0  # threads are, on a busy machine
 
 
 class Heard(EncodedSink):
-    """Keeps it all, with the time at which it came."""
+    """Keeps it all by participants, pictures with the time at which they came."""
 
     def __init__(self) -> None:
         super().__init__()
         self.events: list[str] = []
         self.over = False  # what comes now is not looked at
-        self.pictures: list[tuple[float, EncodedFrame]] = []
-        self.decoded: list[tuple[float, av.VideoFrame]] = []
-        self.sounds: list[tuple[float, av.AudioFrame]] = []
+        self.pictures: dict[str, list[tuple[float, EncodedFrame]]] = defaultdict(list)
+        self.sounds: dict[str, list[tuple[float, av.AudioFrame]]] = defaultdict(list)
 
     def joined(self, uid: str, name: str = "") -> None:
         self.events.append("joined")
@@ -53,13 +55,10 @@ class Heard(EncodedSink):
 
     def encoded(self, uid: str, kind: Kind, frame: EncodedFrame) -> None:
         assert kind == "video"
-        self.pictures.append((time.monotonic(), frame))
-
-    def video(self, uid: str, frame: av.VideoFrame, t: float) -> None:
-        self.decoded.append((t, frame))
+        self.pictures[uid].append((time.monotonic(), frame))
 
     def audio(self, uid: str, frame: av.AudioFrame, t: float) -> None:
-        self.sounds.append((t, frame))
+        self.sounds[uid].append((t, frame))
 
 
 def source(*urls: str, **more: Any) -> MediaSource:
@@ -67,17 +66,18 @@ def source(*urls: str, **more: Any) -> MediaSource:
     return MediaSource(ChannelSpec("app", "room", 1, "secret-token"), MediaConfig.model_validate(config))
 
 
-def played(*urls: str, seconds: float | None = None) -> Heard:
-    """What comes of them until their end, or for so long."""
+def played(*urls: str, until: Callable[[Heard], bool] | None = None, **config: Any) -> Heard:
+    """What comes of them until their end, or until then."""
     sink = Heard()
 
     async def play() -> None:
         async with asyncio.timeout(20):
-            if seconds is None:
-                await source(*urls).run(sink)
+            task = asyncio.create_task(source(*urls, **config).run(sink))
+            if until is None:
+                await task
                 return
-            task = asyncio.create_task(source(*urls).run(sink))
-            await asyncio.wait([task], timeout=seconds)
+            while not (await asyncio.wait([task], timeout=0.02))[0] and not until(sink):
+                pass
             sink.over = True
             assert task.cancel(), task.exception()
 
@@ -173,38 +173,41 @@ class Server:
 @pytest.fixture(autouse=True)
 def _little_patience(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(media_player, "_READ_TIMEOUT_S", 0.7)
+    monkeypatch.setattr(media_player, "_AGAIN_S", 0.2)
 
 
 @pytest.mark.parametrize("silent", [False, True])
 def test_a_live_url_that_breaks_off_is_opened_again(silent: bool) -> None:
-    bodies = [made("mpegts", 2), made("mpegts", 6, base=500)]
-    server = Server(bodies, len(bodies[0]) / 2, silent=silent)
+    bodies = [made("mpegts", 1), made("mpegts", 4, base=500)]
+    server = Server(bodies, len(bodies[0]), silent=silent)
+
+    def late(sink: Heard) -> list[EncodedFrame]:
+        return [frame for at, frame in sink.pictures["user0"] if at > server.opened[1]]
+
     with server.serving() as url:
-        sink = played(url, seconds=7)
-    assert len(server.opened) == 2
+        sink = played(url, until=lambda sink: len(server.opened) == 2 and len(late(sink)) > RATE)
     assert sink.events == ["joined"], "it stays while it is away"
     assert sink.counters == {"sources_failed": 1}
-    late = [frame for at, frame in sink.pictures if at > server.opened[1]]
-    assert len(late) > RATE
-    assert late[0].key
-    times = [frame.t for _, frame in sink.pictures]
+    assert late(sink)[0].key
+    times = [frame.t for _, frame in sink.pictures["user0"]]
     assert times == sorted(times)
-    assert all(abs(at - frame.t) < 0.5 for at, frame in sink.pictures)
+    assert all(-1.1 < at - frame.t < 0.5 for at, frame in sink.pictures["user0"])
 
 
-def test_a_broadcast_that_is_a_file_when_it_is_opened_again_is_over() -> None:
-    bodies = [made("mpegts", 2), made("matroska", 2)]
-    with (server := Server(bodies, len(bodies[0]))).serving() as url:
-        sink = played(url)
+@pytest.mark.parametrize("loop", [False, True])
+def test_a_broadcast_that_is_a_file_when_it_is_opened_again_is_over(loop: bool) -> None:
+    bodies = [made("mpegts", 0.5), made("matroska", 0.5)]
+    with (server := Server(bodies, 2 * len(bodies[0]))).serving() as url:
+        sink = played(url, loop=loop)
     assert len(server.opened) == 2
     assert sink.events == ["joined", "left"]
 
 
 def test_a_recording_of_which_all_has_broken_off_is_lost_and_not_unreachable(tmp_path: Path) -> None:
-    film = made("matroska", 4)
+    film = made("matroska", 2)
     with Server([film[: len(film) // 2]], len(film), length=len(film), silent=True).serving() as url:
         with pytest.raises(Lost, match=r"user0 at http://127.0.0.1:\d+/live broke off") as caught:
-            asyncio.run(source(url, str(tmp_path / "missing.mp4")).run(Heard()))
+            asyncio.run(source(url, str(tmp_path / "missing.mp4"), open_timeout_s=1).run(Heard()))
         assert not isinstance(caught.value, Unreachable)
     with pytest.raises(Unreachable, match="cannot be opened"):
         asyncio.run(source(str(tmp_path / "missing.mp4")).run(Heard()))
@@ -212,22 +215,22 @@ def test_a_recording_of_which_all_has_broken_off_is_lost_and_not_unreachable(tmp
 
 @pytest.mark.parametrize(("base", "then"), [(0.0, 1000.0), (1000.0, 0.0)])
 def test_timestamps_that_jump_make_no_pause(base: float, then: float) -> None:
-    old, new = (_split(made("mpegts", 3, base=at, sound="mp2")) for at in (base, then))
+    old, new = (_split(made("mpegts", 2, base=at, sound="mp2")) for at in (base, then))
     # The last sound of the old comes among the first pictures of the new.
     late = [packet for packet in old[-len(old) // 16 :] if _pid(packet) == _SOUND]
     first, rest = new[: len(new) // 16], new[len(new) // 16 :]
     pictures, sound = ([p for p in first if (_pid(p) == _SOUND) == is_sound] for is_sound in (False, True))
     mixed = [p for pair in zip_longest(pictures, late, fillvalue=b"") for p in pair]
     body = b"".join((*[p for p in old if p not in late], *mixed, *sound, *rest))
-    with Server([body], len(body) / 6).serving() as url:
-        sink = played(url, seconds=5)
-    times = [frame.t for _, frame in sink.pictures]
-    assert len(times) >= 3.5 * RATE
+    with Server([body], len(body) / 4).serving() as url:
+        sink = played(url, until=lambda sink: len(sink.pictures["user0"]) >= 2.5 * RATE)
+    times = [frame.t for _, frame in sink.pictures["user0"]]
     assert times == sorted(times)
-    assert max(np.diff(times)) < 0.4
-    heard = [t for t, _ in sink.sounds]
+    heard = [t for t, _ in sink.sounds["user0"]]
+    # Who is held up is placed anew, too; where nobody is, test_media_pace knows how often that is.
+    assert max(np.diff(times)) < _HELD_UP_S
+    assert max(abs(np.diff(heard))) < _HELD_UP_S
     assert heard[-1] - heard[0] == pytest.approx(times[-1] - times[0], abs=0.2)
-    assert sum(abs(np.diff(heard) - 0.024) > 0.002) <= 3, "it is placed anew once, not again and again"
 
 
 def _split(stream: bytes) -> list[bytes]:
@@ -239,9 +242,8 @@ def _pid(packet: bytes) -> int:
     return int.from_bytes(packet[1:3], "big") & 0x1FFF
 
 
-@pytest.mark.parametrize(
-    ("kind", "sound", "rate", "layout"),
-    [
+def test_sound_of_any_codec_is_heard(tmp_path: Path) -> None:
+    cases = [
         ("wav", "pcm_mulaw", 8000, "mono"),
         ("wav", "pcm_alaw", 8000, "mono"),
         ("wav", "pcm_s16le", 44100, "stereo"),
@@ -250,62 +252,65 @@ def _pid(packet: bytes) -> int:
         ("wav", "g726", 8000, "mono"),
         ("mp4", "aac", 44100, "mono"),
         ("ogg", "libopus", 48000, "stereo"),
-    ],
-)
-def test_sound_of_any_codec_is_heard(tmp_path: Path, kind: str, sound: str, rate: int, layout: str) -> None:
-    path = tmp_path / "sound"
-    path.write_bytes(made(kind, 1, sound=sound, rate=rate, layout=layout))
-    sink = played(str(path))
+    ]
+    paths = [tmp_path / sound for _, sound, _, _ in cases]
+    for path, (kind, sound, rate, layout) in zip(paths, cases, strict=True):
+        path.write_bytes(made(kind, 1, sound=sound, rate=rate, layout=layout))
+    sink = played(*map(str, paths))
     assert not sink.counters
-    assert {(frame.sample_rate, frame.layout.nb_channels) for _, frame in sink.sounds} == {
-        (rate, 2 if layout == "stereo" else 1)
-    }
-    ends = [t + frame.samples / rate for t, frame in sink.sounds]
-    assert all(abs(t - end) < 0.002 for (t, _), end in zip(sink.sounds[1:], ends, strict=False))
+    for n, (_, sound, rate, layout) in enumerate(cases):
+        _check_tone(sink.sounds[f"user{n}"], sound, rate, 2 if layout == "stereo" else 1)
+
+
+def _check_tone(sounds: list[tuple[float, av.AudioFrame]], codec: str, rate: int, channels: int) -> None:
+    """A second of what `made` makes."""
+    assert {(frame.sample_rate, frame.layout.nb_channels) for _, frame in sounds} == {(rate, channels)}, codec
+    ends = [t + frame.samples / rate for t, frame in sounds]
+    assert all(abs(t - end) < 0.002 for (t, _), end in zip(sounds[1:], ends, strict=False)), codec
     mixer = Mixer(48000, 1)
-    for t, frame in sink.sounds:
-        mixer.add("user0", frame, t - sink.sounds[0][0])
+    for t, frame in sounds:
+        mixer.add("user", frame, t - sounds[0][0])
     pcm = mixer.read(2 * 48000)[:, 0]
-    assert np.flatnonzero(np.abs(pcm) > 0.01)[-1] / 48000 == pytest.approx(1, abs=0.08)
+    assert np.flatnonzero(np.abs(pcm) > 0.01)[-1] / 48000 == pytest.approx(1, abs=0.08), codec
     spectrum = np.abs(np.fft.rfft(pcm[4800 : 48000 - 4800] * np.hanning(38400)))
-    assert np.argmax(spectrum) * 48000 / 38400 == pytest.approx(440, abs=3)
-    assert np.sqrt(2 * np.mean(pcm[12000:36000] ** 2)) == pytest.approx(0.25, rel=0.1)
+    assert np.argmax(spectrum) * 48000 / 38400 == pytest.approx(440, abs=3), codec
+    assert np.sqrt(2 * np.mean(pcm[12000:36000] ** 2)) == pytest.approx(0.25, rel=0.1), codec
 
 
-@pytest.mark.parametrize(("degrees", "dark"), [(0, None), (90, "right"), (180, "bottom"), (270, "left")])
-def test_pictures_are_upright(tmp_path: Path, degrees: int, dark: str | None) -> None:
-    """`degrees` clockwise, as a telephone says of what it has recorded; the upper third is dark."""
+def test_pictures_are_upright(tmp_path: Path) -> None:
+    """By degrees clockwise, as a telephone says of what it has recorded; the upper third is dark."""
+    edges = {0: "top", 90: "right", 180: "bottom", 270: "left"}
     film = bytearray(made("mp4", 1))
-    a, b = {0: (1, 0), 90: (0, 1), 180: (-1, 0), 270: (0, -1)}[degrees]
     at = film.find(b"tkhd") + 44  # ISO/IEC 14496-12, section 8.3.2: the matrix
-    film[at : at + 36] = struct.pack(">9i", *(v << 16 for v in (a, b, 0, -b, a, 0, 0, 0)), 1 << 30)
-    (tmp_path / "film").write_bytes(film)
-    sink = played(str(tmp_path / "film"))
+    for degrees, (a, b) in zip(edges, ((1, 0), (0, 1), (-1, 0), (0, -1)), strict=True):
+        film[at : at + 36] = struct.pack(">9i", *(v << 16 for v in (a, b, 0, -b, a, 0, 0, 0)), 1 << 30)
+        (tmp_path / str(degrees)).write_bytes(film)
+    sink = played(*(str(tmp_path / str(degrees)) for degrees in edges))
     assert not sink.counters
-    if dark is None:
-        assert len(sink.pictures) == RATE
-        assert not sink.decoded
-        return
-    assert not sink.pictures
-    assert len(sink.decoded) == RATE
-    assert np.allclose(np.diff([t for t, _ in sink.decoded]), 1 / RATE)
-    picture = sink.decoded[0][1]
-    assert (picture.width, picture.height) == (SIZE if degrees == 180 else SIZE[::-1])
-    luma = picture.to_ndarray()[: picture.height]
-    edges = {"left": luma[:, 4], "right": luma[:, -4], "top": luma[4], "bottom": luma[-4]}
-    means = {edge: values.mean() for edge, values in edges.items()}
-    assert min(means, key=lambda edge: means[edge]) == dark
+    for n, (degrees, dark) in enumerate(edges.items()):
+        frames = [frame for _, frame in sink.pictures[f"user{n}"]]
+        assert [frame.rotation for frame in frames] == [-degrees % 360] * RATE
+        feed = VideoFeed(lambda: None, lambda n: None)
+        for frame in frames:
+            feed.push(frame)
+        picture = feed.due(frames[0].t + 0.01)
+        assert picture is not None
+        assert (picture.width, picture.height) == (SIZE if degrees in (0, 180) else SIZE[::-1])
+        luma = picture.to_ndarray()[: picture.height]
+        sides = {"left": luma[:, 4], "right": luma[:, -4], "top": luma[4], "bottom": luma[-4]}
+        means = {side: values.mean() for side, values in sides.items()}
+        assert min(means, key=means.__getitem__) == dark
 
 
 def test_a_damaged_packet_is_left_out_and_no_more(tmp_path: Path) -> None:
-    film = bytearray(made("mp4", 2))
+    film = bytearray(made("mp4", 1))
     with av.open(io.BytesIO(film), "r") as container:
         at = next(packet.pos for n, packet in enumerate(container.demux()) if n == 10)
     film[cast(int, at) : cast(int, at) + 4] = b"\xff" * 4  # a NAL unit longer than its packet
     (tmp_path / "film").write_bytes(film)
     sink = played(str(tmp_path / "film"))
     assert sink.counters == {"frames_dropped": 1}
-    assert len(sink.pictures) == 2 * RATE - 1
+    assert len(sink.pictures["user0"]) == RATE - 1
     assert sink.events == ["joined", "left"]
 
 
@@ -314,7 +319,7 @@ def test_what_nobody_decodes_is_left_out(tmp_path: Path) -> None:
     film = made("matroska", 1, sound="aac").replace(b"A_AAC", b"A_XYZ").replace(b"a title", b"\xfc title")
     (tmp_path / "film").write_bytes(film)
     sink = played(str(tmp_path / "film"))
-    assert (len(sink.pictures), len(sink.sounds), sink.counters) == (RATE, 0, {})
+    assert (len(sink.pictures["user0"]), dict(sink.sounds), sink.counters) == (RATE, {}, {})
     sound = made("matroska", 1, sound="aac", layout="mono").replace(b"A_AAC", b"A_XYZ")
     (tmp_path / "sound").write_bytes(sound)
     with pytest.raises(Unreachable, match="cannot be opened: neither sound nor picture"):

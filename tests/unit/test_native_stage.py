@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 import av
 import numpy as np
@@ -251,11 +252,11 @@ def encoded(codec: str, n: int, **options: str) -> Iterator[EncodedFrame]:
     """A real stream, one picture each 1/30 s, keyframes each 10, brightness 20 + n * 5."""
     encoder = av.CodecContext.create(codec, "w")
     assert isinstance(encoder, av.VideoCodecContext)
-    encoder.width, encoder.height, encoder.pix_fmt = 64, 64, "yuv420p"
+    encoder.width, encoder.height, encoder.pix_fmt = 64, 48, "yuv420p"
     encoder.framerate, encoder.gop_size = 30, 10  # type: ignore[assignment]
     encoder.options = options
     for i in range(n):
-        frame = av.VideoFrame.from_ndarray(np.full((96, 64), 20 + i * 5, np.uint8), "yuv420p")
+        frame = av.VideoFrame.from_ndarray(np.full((72, 64), 20 + i * 5, np.uint8), "yuv420p")
         frame.pts = i
         for packet in encoder.encode(frame):
             yield EncodedFrame("h264", bytes(packet), float(packet.pts or 0) / 30, packet.is_keyframe)
@@ -275,6 +276,20 @@ def test_encoded_pictures_are_shown_at_their_time(b_frames: str) -> None:
         counted.feed.push(frame)
     shown = [brightness(counted.feed.due((i + 0.5) / 30)) for i in range(25)]
     assert shown == list(range(25))
+    assert counted.dropped == 0
+
+
+@pytest.mark.parametrize("rotation", [90, 180, 270])
+def test_pictures_that_are_to_be_turned_wait_encoded(rotation: int) -> None:
+    counted = Counted()
+    for frame in encoded("libx264", 40, preset="ultrafast", tune="zerolatency"):
+        counted.feed.push(replace(frame, rotation=rotation))
+    assert counted.feed.encoded("h264", 40.0) is None, "nobody passes them on as they are"
+    for i in range(40):
+        picture = counted.feed.due((i + 0.5) / 30)
+        assert brightness(picture) == i
+        assert picture is not None
+        assert (picture.width, picture.height) == ((64, 48) if rotation == 180 else (48, 64))
     assert counted.dropped == 0
 
 
