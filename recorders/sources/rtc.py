@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from typing import Any, cast
 
 from aiortc import (
     RTCBundlePolicy,
@@ -65,7 +66,10 @@ class Peer:
         self._deadline: asyncio.TimerHandle | None = None
 
     async def answer(self, offer: str) -> str:
-        """Answer an SDP offer of at most one sound and one picture, the first or another one. Raises `BadOffer`."""
+        """Answer an SDP offer of at most one sound and one picture, the first or another one. Raises `BadOffer`.
+
+        A data channel beside them never opens.
+        """
         # The other side begins the DTLS handshake where it may choose: Janus drops a first flight that comes before its
         # own ICE is through, and with an RSA certificate, as GStreamer has it, it can only be aiortc's client.
         offer = offer.replace("a=setup:actpass", "a=setup:active")
@@ -73,6 +77,8 @@ class Peer:
             _check(offer)
             await self._pc.setRemoteDescription(RTCSessionDescription(_usable(offer), "offer"))
             self._watch()
+            if self._pc.sctp is not None:
+                cast(Any, self._pc.sctp)._handle_data = _nothing
             answer = await self._pc.createAnswer()
         except BadOffer:
             raise
@@ -212,9 +218,9 @@ def _check(offer: str) -> None:
         raise BadOffer("The SDP offer cannot be parsed.") from error
     kinds = [media.kind for media in description.media]
     for kind in kinds:
-        if kind not in _TAKEN:
+        if kind not in (*_TAKEN, "application"):
             raise BadOffer(f"The SDP offer has a section of kind {kind}; only audio and video are taken.")
-    if not kinds:
+    if not any(kind in _TAKEN for kind in kinds):
         raise BadOffer("The SDP offer has neither sound nor picture.")
     for kind, codecs in _TAKEN.items():
         if kinds.count(kind) > 1:
@@ -223,6 +229,10 @@ def _check(offer: str) -> None:
             offered = {codec.name.lower() for codec in media.rtp.codecs}
             if media.kind == kind and offered.isdisjoint(codecs):
                 raise BadOffer(f"The SDP offer has no {kind} codec that is taken: {' or '.join(sorted(codecs))}.")
+
+
+async def _nothing(_data: bytes) -> None:
+    """SCTP that is not heard: what it kept of messages that are never whole would have no bound."""
 
 
 def _usable(description: str) -> str:

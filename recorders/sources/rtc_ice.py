@@ -30,7 +30,7 @@ _ABANDON_S = 2.0
 _RECEIVE_BUFFER = 1 << 20
 CANDIDATES = 64  # of the other side's, in one connection
 _DATAGRAM = 1500  # bytes that libsrtp takes
-_STUN_LAST = b"\x03"  # of the first bytes (RFC 7983)
+_DTLS = (b"\x14", b"\x3f")  # of the first bytes (RFC 7983)
 _ICE_CHARS = re.compile(r"[A-Za-z0-9+/]+")
 
 
@@ -152,12 +152,13 @@ def _offer(connection: Connection, ice: IceSettings) -> None:
 
 
 def _shut_to_strangers(connection: Connection, protocol: Any) -> None:
-    """Take DTLS and SRTP from those alone whom ICE knows: until there are keys, whoever sends DTLS is believed."""
+    """Take DTLS from those alone whom ICE knows: until there are keys, whoever sends it is believed. Media tells itself
+    whose it is, and may come from another port after a NAT has changed its mind."""
     receive, pinned = protocol.datagram_received, cast(Any, connection)
 
     def received(data: bytes, address: tuple[Any, ...]) -> None:
         if (
-            data[:1] <= _STUN_LAST
+            not _DTLS[0] <= data[:1] <= _DTLS[1]
             or any(address[:2] == (one._network_host, one.port) for one in pinned._remote_candidates)
             or any(address[:2] == early for _, early, _ in pinned._early_checks)
         ):
@@ -256,8 +257,10 @@ class Path:
     async def abandon(self) -> None:
         """Close it from below, for a transport that will not; bounded."""
         await self.close()
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._connection.close(), _ABANDON_S)
+        # What has been cancelled in there already is told as a cancellation.
+        closing = asyncio.ensure_future(self._connection.close())
+        await asyncio.wait((closing,), timeout=_ABANDON_S)
+        closing.cancel()
 
     async def _restart(self, fragment: Fragment) -> Fragment:
         await self.close()

@@ -12,10 +12,11 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from aiortc import RTCConfiguration, RTCPeerConnection
+from aioice import stun
+from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 
 from recorders.sources.rtc import BadOffer, Peer
-from recorders.sources.rtc_ice import Fragment
+from recorders.sources.rtc_ice import Fragment, IceSettings
 from tests.unit.rtc_pair import LOOPBACK, Encoded, Listener, connection, until
 
 
@@ -170,7 +171,7 @@ def test_a_connection_that_does_not_close_is_freed_all_the_same() -> None:
                 await asyncio.Event().wait()
 
             first.stop = hang  # type: ignore[method-assign]
-            async with asyncio.timeout(6):
+            async with asyncio.timeout(15):
                 await peer.close()
             assert not taken(port)
         await until(lambda: asyncio.all_tasks() == before)
@@ -178,7 +179,104 @@ def test_a_connection_that_does_not_close_is_freed_all_the_same() -> None:
     asyncio.run(run())
 
 
-@pytest.mark.parametrize("kind", ["application", "text", "message"])
+def test_a_relay_that_answers_no_more_keeps_nobody_from_leaving() -> None:
+    class Relay(asyncio.DatagramProtocol):
+        """A TURN server that gives an address, and dies."""
+
+        def connection_made(self, transport: Any) -> None:
+            self.transport = transport
+
+        def datagram_received(self, data: bytes, address: Any) -> None:
+            asked = stun.parse_message(data)
+            if asked.message_method == stun.Method.ALLOCATE:
+                reply = stun.Message(asked.message_method, stun.Class.RESPONSE, asked.transaction_id)
+                given = ("127.0.0.1", 9999)
+                reply.attributes.update({"LIFETIME": 600, "XOR-MAPPED-ADDRESS": address, "XOR-RELAYED-ADDRESS": given})
+                self.transport.sendto(bytes(reply), address)
+
+    async def run() -> None:
+        loop = asyncio.get_running_loop()
+        transport, _ = await loop.create_datagram_endpoint(Relay, local_addr=("127.0.0.1", 0))
+        at = f"turn:127.0.0.1:{transport.get_extra_info('sockname')[1]}"
+        ice = IceSettings("127.0.0.1", turn_url=at, turn_username="me", turn_credential="pass")
+        sender, peer = RTCPeerConnection(RTCConfiguration([])), Peer("someone", Listener(), ice, lambda *_: None)
+        try:
+            sender.addTransceiver("audio", "sendonly")
+            await peer.answer((await sender.createOffer()).sdp)
+            async with asyncio.timeout(10):
+                await peer.close()
+        finally:
+            await sender.close()
+            transport.close()
+
+    asyncio.run(run())
+
+
+def test_media_from_another_port_of_the_publisher_is_taken_at_once() -> None:
+    """As after a NAT has given it another one."""
+
+    class Moved:
+        def __init__(self, former: Any) -> None:
+            self._former = former
+            self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            self.socket.bind(("127.0.0.1", 0))
+
+        def sendto(self, data: bytes, address: Any) -> None:
+            self.socket.sendto(data, address[:2])
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._former, name)
+
+    async def run() -> None:
+        async with connection(Encoded("libopus", 50)) as (sender, _, sink, _):
+            await until(lambda: bool(sink.frames["audio"]))
+            dtls: Any = sender.getSenders()[0].transport
+            (protocol,) = {pair.protocol for pair in dtls.transport._connection._nominated.values()}
+            protocol.transport = moved = Moved(protocol.transport)
+            before = len(sink.frames["audio"])
+            try:
+                await until(lambda: len(sink.frames["audio"]) >= before + 25, 2)
+            finally:
+                protocol.transport = moved._former
+                moved.socket.close()
+
+    asyncio.run(run())
+
+
+def test_a_data_channel_beside_media_is_let_be() -> None:
+    async def run() -> None:
+        sender, sink = RTCPeerConnection(RTCConfiguration([])), Listener()
+        peer = Peer("someone", sink, LOOPBACK, lambda *_: None)
+        try:
+            channel = sender.createDataChannel("chat")
+            sender.addTransceiver(Encoded("libopus", 50), "sendonly")
+            await sender.setLocalDescription(await sender.createOffer())
+            answer = await peer.answer(sender.localDescription.sdp)
+            await sender.setRemoteDescription(RTCSessionDescription(answer, "answer"))
+            await until(lambda: len(sink.frames["audio"]) >= 25)
+            assert channel.readyState == "connecting"
+        finally:
+            await peer.close()
+            await sender.close()
+
+    asyncio.run(run())
+
+
+def test_a_data_channel_alone_is_nothing_to_record() -> None:
+    async def run() -> None:
+        sender, peer = RTCPeerConnection(RTCConfiguration([])), Peer("someone", Listener(), LOOPBACK, lambda *_: None)
+        try:
+            sender.createDataChannel("chat")
+            with pytest.raises(BadOffer, match="neither sound nor picture"):
+                await peer.answer((await sender.createOffer()).sdp)
+        finally:
+            await peer.close()
+            await sender.close()
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("kind", ["text", "message"])
 def test_sections_of_other_kinds_are_refused(kind: str) -> None:
     async def run() -> None:
         sender, peer = RTCPeerConnection(RTCConfiguration([])), Peer("someone", Listener(), LOOPBACK, lambda *_: None)
