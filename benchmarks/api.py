@@ -16,9 +16,10 @@ from typing import Any
 import httpx
 
 from benchmarks.load import Load, post
-from benchmarks.service import NATIVE, free_port, service
+from benchmarks.service import NATIVE, service
 from benchmarks.table import Table
 from benchmarks.tree import Tree, running
+from tests.ports import free_port
 
 # Connections -> requests of one run.
 _FULL = {1: 200, 16: 600, 64: 1200}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-import socket
 import sys
 import tempfile
 import time
@@ -16,6 +15,7 @@ from typing import Any
 import httpx
 
 from benchmarks.tree import Tree, running
+from tests.ports import free_port
 
 _READY_S = 60.0
 _END_S = 45.0
@@ -74,12 +74,6 @@ NATIVE: dict[str, Any] = {
 def web(url: str) -> dict[str, Any]:
     """The payload that records a page."""
     return {"layout": "freestyle", "url": url, "filename_pattern": "bench"}
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextlib.contextmanager

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from tests.chaos.faults import ON_A_CLUSTER, ON_ONE_MACHINE, Target
 from tests.chaos.run import Result, chaos
-from tests.cluster.service import command, free_port, running
+from tests.cluster.service import command, running
+from tests.ports import free_port
 from tests.s3 import BUCKET, s3_server
 
 # Faults come faster here than anybody's patience with a recording that is lost again and again.

@@ -17,9 +17,9 @@ from tests.cluster.service import (
     App,
     Service,
     command,
-    free_port,
     running,
 )
+from tests.ports import free_port
 from tests.s3 import BUCKET, S3, s3_server
 from tests.unit.agora_tokens import CERTIFICATE
 

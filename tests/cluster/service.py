@@ -6,7 +6,6 @@ import json
 import os
 import secrets
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -19,6 +18,8 @@ from typing import Any
 import httpx
 import psutil
 
+from tests.ports import free_port
+
 ROOT = Path(__file__).parents[2]
 TERMINAL = ("STOPPED", "FAILED", "TIMEOUT")
 TOKEN = "a-token-to-look-for-0123456789"
@@ -27,7 +28,7 @@ ENQUEUED_S, STOP_S, IN_A_ROW, PAGES = 12.0, 4.0, 3, 2
 CERTIFIED = "test_two_publishers_push_into_the_recording_by_whip"
 # In a service's folder: at which of its manager's commits that is killed, where the service has it in its settings.
 KILL_AT = "kill-at"
-_READY_S = 60.0
+_READY_S = 100.0
 _END_S = 40.0
 
 # The pages of the tests are on loopback, where pages may not go by default.
@@ -172,12 +173,6 @@ def gone(processes: list[psutil.Process], limit_s: float) -> None:
         return [each for each in processes if _lives(each)]
 
     until(lambda: not alive(), limit_s, lambda: f"still there: {[title(each) for each in alive()]}")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def ports() -> dict[str, str]:

@@ -16,8 +16,9 @@ from recorders.log.finish import finish
 from recorders.log.segment_log import read_index
 from recorders.recorder import build
 from recorders.spec import ChannelSpec, RecordingSpec, VideoSpec
-from tests.cluster.service import command, free_port, native, running, until
+from tests.cluster.service import command, native, running, until
 from tests.oracle.hls import probe_quiet, validate
+from tests.ports import free_port
 
 _SIZE_MB = 60
 

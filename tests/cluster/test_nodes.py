@@ -14,10 +14,11 @@ import pytest
 from recorders.log.index import Index, parse
 from tests.chaos.ledger import doubles, losses
 from tests.cluster.node import Node, nodes_of
-from tests.cluster.service import SMALL, App, Service, free_port, gone, native, page, running, until
+from tests.cluster.service import SMALL, App, Service, gone, native, page, running, until
 from tests.oracle.analyse import Limits, analyse
 from tests.oracle.hls import probe_quiet, validate
 from tests.oracle.page import serve_page
+from tests.ports import free_port
 from tests.s3 import BUCKET, S3, s3_server
 
 pytestmark = pytest.mark.alone

@@ -11,7 +11,8 @@ import httpx
 import pytest
 
 from recorders.log.segment_log import read_index
-from tests.cluster.service import App, command, free_port, native, running, until
+from tests.cluster.service import App, command, native, running, until
+from tests.ports import free_port
 from tests.postgres import running_postgres
 
 _AWAY_S = 6.5  # longer than a lease

@@ -11,8 +11,9 @@ import psutil
 import pytest
 
 from recorders.log.segment_log import read_index
-from tests.cluster.service import command, free_port, native, running, until
+from tests.cluster.service import command, native, running, until
 from tests.oracle.hls import probe_quiet, validate
+from tests.ports import free_port
 
 
 @pytest.mark.timeout(240)

@@ -12,11 +12,12 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from tests.cluster.service import ROOT, App, Service, free_port, running, until
+from tests.cluster.service import ROOT, App, Service, running, until
 from tests.cluster.test_ports import beyond_loopback
 from tests.e2e.janus_server import Janus, running_janus
 from tests.oracle.analyse import analyse
 from tests.oracle.clips import cached_clips
+from tests.ports import free_port
 
 README = (ROOT / "README.md").read_text()
 DOCUMENTED = json.loads(re.findall(r"Content-Type: application/json' -d '(\{.*?\})'\n", README, re.DOTALL)[0])

@@ -25,6 +25,7 @@ from websockets.typing import Subprotocol
 from recorders.config import JanusConfig
 from recorders.sources.janus_api import Message, Session
 from tests.e2e.janus_publisher import Publisher
+from tests.ports import free_port
 
 START_S = 10.0
 
@@ -47,12 +48,6 @@ general: { json = "compact"  ws = true  ws_port = $PORT  ws_ip = "127.0.0.1"  ws
 admin: { admin_ws = true  admin_ws_port = $ADMIN_PORT  admin_ws_ip = "127.0.0.1" }
 """,
 }
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
 
 
 class Janus:

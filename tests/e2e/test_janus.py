@@ -15,9 +15,10 @@ from recorders.log.finish import finish
 from recorders.native.recorder import NativeRecorder
 from recorders.spec import ChannelSpec, RecordingSpec, VideoSpec
 from tests.e2e.acceptance import check_file, until
-from tests.e2e.janus_server import Janus, free_port, running_janus
+from tests.e2e.janus_server import Janus, running_janus
 from tests.oracle.analyse import analyse
 from tests.oracle.clips import cached_clips
+from tests.ports import free_port
 
 PIN = "the-pin-of-the-room"
 VIDEO = VideoSpec(640, 360, 30, 600)

@@ -21,7 +21,7 @@ from egress_ray.store.engine import open_engine
 from egress_ray.store.rows import Entry, Key
 from egress_ray.store.store import StoreAway, TaskStore
 from egress_ray.tasks import ChannelTaken, NewTask, RequestConflict, State
-from tests.cluster.service import free_port
+from tests.ports import free_port
 from tests.postgres import Postgres, running_postgres
 
 NEW = NewTask("app", "task0", "request0", "record", {"channel": "room", "layout": "flat"}, "print0")
