@@ -9,6 +9,7 @@ import json
 import tempfile
 from pathlib import Path
 
+from benchmarks import sync
 from benchmarks.janus_room import PIN, ROOM, command
 from benchmarks.table import Table
 from benchmarks.tree import running
@@ -29,7 +30,7 @@ def run(quick: bool) -> list[Table]:
     report, counters = asyncio.run(_record(_QUICK_S if quick else _LONG_S))
     table = Table(
         "Pictures and sounds from a Janus room",
-        ("sender's clocks", "sound to picture, median", "p95", "its drift", "sound lost", "picture still"),
+        ("sender's clocks", *sync.COLUMNS, "picture still"),
         f"{report.duration / 60:.1f} minutes in real time, {report.frames} pictures of {report.frames_expected}, "
         f"{counters.get('frames_late', 0)} of them late; {len(_PPM)} participants of 320x180 at {_RATE}/s -> "
         f"{_WIDTH}x{_HEIGHT}. Sound to picture: from each second's flash to its beep; p95 of the sizes. Drift: how "
@@ -39,11 +40,8 @@ def run(quick: bool) -> list[Table]:
         user = report.users[f"user{n + 1}"]
         table.add(
             f"{ppm:.0f} ppm fast" if ppm else "right",
-            f"{user.offset_median:+.1f} ms",
-            f"{user.offset_p95:.1f} ms",
-            f"{user.drift_total:+.1f} ms",
-            f"{sum(end - begin for begin, end in user.dropouts):.2f} s",
-            f"{sum(end - begin for begin, end in user.frozen):.2f} s",
+            *sync.cells(user),
+            sync.seconds(user.frozen),
         )
     return [table]
 

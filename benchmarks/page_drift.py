@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from benchmarks import sync
 from benchmarks.need import require
 from benchmarks.table import Table
 from benchmarks.tree import running
@@ -27,7 +28,7 @@ def run(quick: bool) -> list[Table]:
     require("chromium")
     table = Table(
         "A page's picture and sound",
-        ("recorded", "pictures/s", "frames", "expected", "sound to picture, median", "p95", "drift", "sound lost"),
+        ("recorded", "pictures/s", "frames", "expected", *sync.COLUMNS),
         f"The oracle's page at {_WIDTH}x{_HEIGHT}. Sound to picture: from each second's flash to its beep, "
         "dated by the first white picture, so with the period of the pictures as its grain; p95 of the sizes. Drift: "
         "how much that grows from the first to the last second (Theil-Sen). Expected: what the length of the sound "
@@ -62,8 +63,5 @@ def _record(url: str, rate: int, seconds: int) -> list[str]:
         str(rate),
         str(report.frames),
         str(report.frames_expected),
-        f"{user.offset_median:+.1f} ms",
-        f"{user.offset_p95:.1f} ms",
-        f"{user.drift_total:+.1f} ms",
-        f"{sum(end - begin for begin, end in user.dropouts):.2f} s",
+        *sync.cells(user),
     ]

@@ -12,7 +12,7 @@ from fastapi.routing import APIRoute
 from starlette.responses import Response
 
 from egress_ray.api.context import AppId, Channel, User, WithGateway, WithSettings, documented
-from egress_ray.api.errors import ApiError, invalid, refused
+from egress_ray.api.errors import ApiError, invalid, refused, reply
 from egress_ray.api.managers import Gateway, bounded
 from egress_ray.api.models import ErrorDetail
 from egress_ray.settings import Settings
@@ -34,20 +34,20 @@ Authorization = Annotated[str | None, Header(description="Bearer and the recordi
 
 
 class _Readable(APIRoute):
-    """A browser's script may read the errors, too."""
+    """A browser's script may read whatever is answered."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handler = super().get_route_handler()
 
         async def handle(request: Request) -> Response:
             try:
-                return await handler(request)
+                response = await handler(request)
             except RequestValidationError as error:
-                found = refused(error)
+                response = reply(refused(error))
             except ApiError as error:
-                found = error
-            found.headers = {**_CORS, **(found.headers or {})}
-            raise found
+                response = reply(error)
+            response.headers.update(_CORS)
+            return response
 
         return handle
 
@@ -85,7 +85,7 @@ async def publish(
         raise ApiError(503, publication.error, headers={"Retry-After": _RETRY_AFTER_S})
     if publication.status != "created":
         raise invalid([ErrorDetail(field="body", message=f"was refused: {publication.error}")])
-    response = Response(publication.answer, 201, {**_CORS, **_ACCEPTS, "ETag": publication.etag}, _OFFER)
+    response = Response(publication.answer, 201, {**_ACCEPTS, "ETag": publication.etag}, _OFFER)
     response.headers["Location"] = f"{request.url.path.rstrip('/')}/{publication.resource}"
     for link in _ice_servers(settings):
         response.headers.append("Link", link)
@@ -131,8 +131,8 @@ async def patch(
         case "refused":
             raise invalid([ErrorDetail(field="body", message=f"was refused: {publication.error}")])
         case "restarted":
-            return Response(publication.answer, 200, {**_CORS, "ETag": publication.etag}, _FRAGMENT)
-    return Response(status_code=204, headers=_CORS)
+            return Response(publication.answer, 200, {"ETag": publication.etag}, _FRAGMENT)
+    return Response(status_code=204)
 
 
 @router.delete("/{resource}", responses=documented(400, 401, 403, 404, 503))
@@ -153,14 +153,14 @@ async def unpublish(
         raise ApiError(403, why or publication.error)
     if publication.status != "deleted":
         raise _no_session()
-    return Response(status_code=200, headers=_CORS)
+    return Response(status_code=200)
 
 
 @router.options("", include_in_schema=False)
 @router.options("/{resource}", include_in_schema=False)
 async def preflight() -> Response:
     """A browser asks whether it may."""
-    return Response(status_code=204, headers={**_CORS, **_ACCEPTS})
+    return Response(status_code=204, headers=_ACCEPTS)
 
 
 async def _body(request: Request, content_type: str) -> str:

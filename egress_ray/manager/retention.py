@@ -30,22 +30,27 @@ async def run(office: Office, settings: RetentionSettings) -> None:
 async def tidy(office: Office, settings: RetentionSettings, now: float) -> None:
     """Delete what is older than it may be at `now` (Unix seconds)."""
     if settings.files_days is not None:
-        ended_before = now - settings.files_days * _DAY_S
-        kept = 0  # that could not be deleted now
-
-        def next_few(connection: Connection) -> list[Entry]:
-            return rows.with_old_files(connection, ended_before, _AT_ONCE, kept)
-
-        in_a_row = 0
-        while in_a_row < _FAILURES and (entries := await office.store.insist(next_few)):
-            for entry in entries:
-                gone = await _delete_files(office, entry)
-                kept, in_a_row = kept + (not gone), 0 if gone else in_a_row + 1
-                if in_a_row == _FAILURES:
-                    break
+        await _delete_old(office, now - settings.files_days * _DAY_S)
     if settings.tasks_days is not None:
         oldest, files_stay = now - settings.tasks_days * _DAY_S, settings.files_days is None
         await office.store.insist(lambda connection: rows.forget(connection, oldest, filed_too=files_stay))
+
+
+async def _delete_old(office: Office, ended_before: float) -> None:
+    """The files of all tasks that ended before then (Unix seconds), unless the store is away."""
+    kept = in_a_row = 0  # that could not be deleted now
+
+    def next_few(connection: Connection) -> list[Entry]:
+        return rows.with_old_files(connection, ended_before, _AT_ONCE, kept)
+
+    while entries := await office.store.insist(next_few):
+        for entry in entries:
+            if await _delete_files(office, entry):
+                in_a_row = 0
+                continue
+            kept, in_a_row = kept + 1, in_a_row + 1
+            if in_a_row == _FAILURES:
+                return
 
 
 async def _delete_files(office: Office, entry: Entry) -> bool:

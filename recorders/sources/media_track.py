@@ -14,7 +14,6 @@ from av.bitstream import BitStreamFilterContext
 from recorders.sources.base import EncodedFrame, Sink
 
 _ANNEX_B = {"h264": "h264_mp4toannexb", "hevc": "hevc_mp4toannexb"}
-_TURNS = (90, 180, 270)
 
 
 class SoundTrack:
@@ -78,7 +77,7 @@ class PictureTrack:
             pictures = []
         self._decoder.flush_buffers()
         rotation = pictures[0].rotation % 360 if pictures else 0
-        return rotation if rotation in _TURNS else 0
+        return rotation if rotation % 90 == 0 else 0
 
 
 def _seconds(pts: int | None, packet: Any) -> float:

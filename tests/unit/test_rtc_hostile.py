@@ -7,7 +7,7 @@ import random
 import re
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -55,6 +55,14 @@ def protected(chance: random.Random, ssrc: int) -> Iterator[bytes]:
             yield struct.pack("!BBHL", 0x80 | chance.randrange(64), kind, words, ssrc) + chance.randbytes(4 * words)
 
 
+async def spread(what: Iterable[bytes]) -> AsyncIterator[bytes]:
+    """With pauses, in which it is received."""
+    for n, data in enumerate(what):
+        yield data
+        if n % 20 == 0:
+            await asyncio.sleep(0.005)
+
+
 def quiet() -> None:
     """What aioice cannot parse goes to the loop's handler."""
     asyncio.get_running_loop().set_exception_handler(lambda *_: None)
@@ -84,10 +92,8 @@ def test_datagrams_of_strangers_change_nothing() -> None:
             await until(lambda: len(sink.frames["audio"]) > 5)
             (port,) = ports(sender.remoteDescription.sdp)
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
-                for n, data in enumerate(datagrams(random.Random(7))):
+                async for data in spread(datagrams(random.Random(7))):
                     stranger.sendto(data, ("127.0.0.1", port))
-                    if n % 20 == 0:
-                        await asyncio.sleep(0.005)
             await _goes_on(sink, changes)
 
     asyncio.run(run())
@@ -101,10 +107,8 @@ def test_datagrams_from_the_address_of_a_publisher_change_nothing() -> None:
         async with connection(Encoded("libopus", 50)) as (sender, _, sink, changes):
             await until(lambda: len(sink.frames["audio"]) > 5)
             ice: Any = sender.getSenders()[0].transport.transport
-            for n, data in enumerate(datagrams(random.Random(7))):
+            async for data in spread(datagrams(random.Random(7))):
                 await ice._send(data)
-                if n % 20 == 0:
-                    await asyncio.sleep(0.005)
             await _goes_on(sink, changes)
 
     asyncio.run(run())
@@ -116,11 +120,9 @@ def test_what_a_publisher_sends_malformed_is_left_out() -> None:
             await until(lambda: len(sink.frames["audio"]) > 5 and bool(sink.frames["video"]))
             for track in sender.getSenders():
                 encode: Any = track
-                for n, data in enumerate(protected(random.Random(8), encode._ssrc ^ 1)):
+                async for data in spread(protected(random.Random(8), encode._ssrc ^ 1)):
                     with suppress(Exception):  # what libsrtp will not encrypt
                         await encode.transport._send_rtp(data)
-                    if n % 20 == 0:
-                        await asyncio.sleep(0.005)
             await _goes_on(sink, changes)
 
     asyncio.run(run())
