@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import psutil
 
 from tests.cluster.node import Node, nodes_of
-from tests.cluster.service import Service, title
+from tests.cluster.service import Service
+from tests.processes import browser_of, title
 from tests.s3 import S3
 
 # Longer than a lease, so that another has taken over when the frozen one goes on.
@@ -63,12 +64,7 @@ def kill_browser(target: Target, chance: random.Random) -> Hit | None:
     """SIGKILL to the main process of a recording's browser."""
 
     def kill(process: psutil.Process) -> None:
-        for child in process.children(recursive=True):
-            command = " ".join(child.cmdline())
-            if "chrom" in command.split(" ")[0] and "--type=" not in command:
-                child.kill()
-                return
-        raise psutil.NoSuchProcess(process.pid)
+        browser_of(process).kill()
 
     return _hit_recorder(target, chance, "browser killed", kill)
 

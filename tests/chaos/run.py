@@ -22,6 +22,7 @@ from tests.chaos.ledger import Loss, doubles, handovers, losses, unexplained
 from tests.cluster.service import TERMINAL, App, Service, native, page, until
 from tests.oracle.hls import probe_quiet, validate
 from tests.oracle.page import serve_page
+from tests.processes import title
 
 _END_S = 30.0
 
@@ -150,7 +151,7 @@ def _until_ended(service: Service, app: App, tasks: list[str], result: Result) -
         open_tasks = {task for task in open_tasks if _state(app, task) not in TERMINAL}
         time.sleep(0.2)
     result.ghosts += [f"{task} is {app.status(task)['state']}" for task in open_tasks]
-    result.ghosts += [" ".join(process.cmdline()) for process in service.processes("ray::record ")]
+    result.ghosts += [title(process) for process in service.processes("ray::record ")]
 
 
 def _judge(app: App, task: str, kind: str, folder: Path, faults: dict[float, str], result: Result) -> None:

@@ -13,7 +13,8 @@ from pathlib import Path
 import psutil
 
 from egress_ray import environment
-from tests.cluster.service import Service, title
+from tests.cluster.service import Service
+from tests.processes import title
 
 
 @dataclass(frozen=True)

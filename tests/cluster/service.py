@@ -19,6 +19,7 @@ import httpx
 import psutil
 
 from tests.ports import free_port
+from tests.processes import arguments, title
 
 ROOT = Path(__file__).parents[2]
 TERMINAL = ("STOPPED", "FAILED", "TIMEOUT")
@@ -69,6 +70,10 @@ class Service:
         """Those whose command line begins so."""
         return [process for process in self.descendants() if title(process).startswith(beginning)]
 
+    def programs(self, name: str) -> list[psutil.Process]:
+        """Those that run a program of that name."""
+        return [process for process in self.descendants() if Path((arguments(process) or [""])[0]).name == name]
+
     def recorder(self, task: str) -> psutil.Process:
         """The process that records a task."""
         (found,) = self.processes(f"ray::record {task}")
@@ -78,7 +83,7 @@ class Service:
         """Deploy the task manager with these sections of its settings changed, but for what its environment says; the
         former one takes so long to end."""
         (former,) = self.processes("ray::TaskManager")
-        (gcs,) = [each for each in self.descendants() if each.name() == "gcs_server"]
+        (gcs,) = self.programs("gcs_server")
         port = next(each.laddr.port for each in gcs.net_connections("tcp") if each.status == "LISTEN")
         command = [sys.executable, "-m", "tests.cluster.redeploy", f"127.0.0.1:{port}"]
         subprocess.run(
@@ -240,14 +245,6 @@ def _lives(process: psutil.Process) -> bool:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
-
-
-def title(process: psutil.Process) -> str:
-    """The command line; empty when the process has gone."""
-    try:
-        return " ".join(process.cmdline())
-    except psutil.Error:
-        return ""
 
 
 def command() -> list[str]:

@@ -16,6 +16,7 @@ from tests.cluster.service import IN_A_ROW, STOP_S, TERMINAL, App, Service, gone
 from tests.oracle.demo_clock import clock_errors
 from tests.oracle.hls import probe_quiet, validate
 from tests.oracle.page import serve_page
+from tests.processes import browser_of, title
 
 
 @pytest.mark.parametrize("kind", ["native", pytest.param("web", marks=pytest.mark.alone)])
@@ -61,11 +62,7 @@ def test_a_killed_recorder_is_replaced_and_its_recording_goes_on(app: App, kind:
 def test_a_killed_browser_is_replaced_within_the_attempt_and_the_message_tells_it(app: App) -> None:
     with serve_page() as url:
         task = app.record(page(url), parts=2)
-        family = app.service.recorder(task).children(recursive=True)
-        browser = next(
-            p for p in family if "--user-data-dir=" in str(p.cmdline()) and "--type=" not in str(p.cmdline())
-        )
-        browser.kill()
+        browser_of(app.service.recorder(task)).kill()
         killed = time.time()
         told = "The browser was replaced once, "
         until(lambda: app.status(task)["message"].startswith(told), 30, lambda: str(app.status(task)))
@@ -149,7 +146,7 @@ def test_the_manager_killed_during_twenty_starts_loses_none_and_doubles_none(app
     gone([manager], 5)  # they may all have been answered before it was killed
 
     def recorders() -> Counter[str]:
-        return Counter(" ".join(each.cmdline()) for each in service.processes("ray::record "))
+        return Counter(title(each) for each in service.processes("ray::record "))
 
     until(lambda: all(app.status(task)["state"] != "ENQUEUED" for task in tasks), 30, lambda: str(recorders()))
     assert set(recorders().values()) <= {1}, "a task has two recorders"

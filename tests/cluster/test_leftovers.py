@@ -9,8 +9,9 @@ import psutil
 import pytest
 
 from recorders.web.processes import family as processes_of
-from tests.cluster.service import App, Service, gone, page, title, until
+from tests.cluster.service import App, Service, gone, page, until
 from tests.e2e.web_pages import serve_pages
+from tests.processes import arguments
 
 _RECORDINGS = 10
 _GROWTH = 1.05
@@ -45,7 +46,7 @@ def _records(app: App, url: str) -> None:
 
 def _folders(process: psutil.Process) -> Iterator[Path]:
     """Of a browser, with its home and its profile in it."""
-    for argument in title(process).split(" "):
+    for argument in arguments(process):
         if argument.startswith(_PROFILE):
             yield Path(argument.removeprefix(_PROFILE)).parents[1]
 

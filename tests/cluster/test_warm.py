@@ -5,8 +5,9 @@ from __future__ import annotations
 import psutil
 import pytest
 
-from tests.cluster.service import Service, gone, page, title, until
+from tests.cluster.service import Service, gone, page, until
 from tests.oracle.page import serve_page
+from tests.processes import browser_of
 
 
 def idle(service: Service) -> list[psutil.Process]:
@@ -48,7 +49,7 @@ def test_a_browser_that_is_ready_is_used_once_and_replaced(equipped: Service) ->
         gone([first, *browser], 10)
         assert one_idle(equipped) == second, "and has kept the one that was idle"
 
-        next(each for each in second.children(recursive=True) if "--type=" not in title(each)).kill()
+        browser_of(second).kill()
         third = one_idle(equipped, second)
         gone([second], 10)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import shutil
 import signal
 import socket
@@ -36,6 +35,7 @@ from recorders.web.warm import fits, open_station
 from tests.e2e.web_pages import serve_pages
 from tests.oracle.analyse import analyse
 from tests.oracle.page import serve_page
+from tests.processes import arguments, browser_of, chromium_of
 
 WEB = WebConfig(allowed_networks=("127.0.0.0/8",))
 CONFIG = RecorderConfig(log=LogConfig(part_seconds=1.0), web=WEB)
@@ -294,8 +294,7 @@ def test_a_browser_that_is_not_replaced_leaves_what_was_recorded_and_the_next_at
         recorder = WebRecorder(spec(tmp_path, f"{pages}/static"), config)
         task = asyncio.create_task(recorder.run())
         await until(lambda: task.done() or recorder.progress().parts >= 1)
-        browser = next(process for process in chromium_of(os.getpid()) if "--type=" not in " ".join(process.cmdline()))
-        browser.kill()
+        browser_of(psutil.Process()).kill()
         with pytest.raises(Lost, match="The browser was closed or crashed"):
             await asyncio.wait_for(task, 10)
         assert recorder.progress().parts >= 1
@@ -321,7 +320,7 @@ def test_a_stop_while_it_starts(tmp_path: Path, pages: str) -> None:
         return await asyncio.wait_for(task, 10)
 
     assert asyncio.run(run()) == "user_stop"
-    assert not chromium_of(os.getpid())
+    assert not chromium_of()
 
 
 def test_no_browser(tmp_path: Path, pages: str) -> None:
@@ -384,7 +383,7 @@ def test_kill_9_leaves_no_browser(tmp_path: Path, pages: str) -> None:
             time.sleep(0.05)
         processes = psutil.Process(child.pid).children(recursive=True)
         assert len(processes) > 3
-        profiles = {a for p in processes for a in p.cmdline() if a.startswith("--user-data-dir=")}
+        profiles = {a for p in processes for a in arguments(p) if a.startswith("--user-data-dir=")}
         assert profiles
     finally:
         child.send_signal(signal.SIGKILL)
@@ -392,15 +391,3 @@ def test_kill_9_leaves_no_browser(tmp_path: Path, pages: str) -> None:
     gone, alive = psutil.wait_procs(processes, timeout=3)
     assert not alive, f"{len(gone)} ended"
     assert finish(tmp_path, "recording", "hls").seconds >= 1
-
-
-def chromium_of(pid: int) -> list[psutil.Process]:
-    """The processes of browsers that `pid` started."""
-    found = []
-    for process in psutil.Process(pid).children(recursive=True):
-        try:
-            if any(argument.startswith("--user-data-dir=") for argument in process.cmdline()):
-                found.append(process)
-        except psutil.NoSuchProcess:
-            continue
-    return found

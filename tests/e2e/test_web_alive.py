@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -22,11 +21,12 @@ from recorders.log.finish import finish
 from recorders.log.segment_log import read_index
 from recorders.web.browser import Browser
 from recorders.web.recorder import WebRecorder
-from tests.e2e.test_web import WEB, chromium_of, pictures, spec, until
+from tests.e2e.test_web import WEB, pictures, spec, until
 from tests.e2e.web_pages import serve_pages
 from tests.oracle.analyse import analyse
 from tests.oracle.hls import probe_quiet, validate
 from tests.oracle.page import serve_page
+from tests.processes import browser_of, chromium_of, kind
 
 pytestmark = pytest.mark.alone
 
@@ -53,19 +53,9 @@ def limits(started: float) -> tuple[float, float]:
     return (_GAP_S, _OFFSET_MS) if started <= _STARTED_S else (_GAP_S + 3 * started, 4 * _OFFSET_MS)
 
 
-def of_type(kind: str) -> list[psutil.Process]:
-    """The processes of that type of the browser that records; the browser's own is "browser"."""
-    found = []
-    for process in psutil.Process().children(recursive=True):
-        try:
-            command = " ".join(process.cmdline())
-        except psutil.Error:
-            continue
-        if "chrom" in command.split(" ")[0]:
-            type_ = command.partition("--type=")[2].split(" ")[0] or "browser"
-            if kind in ("any", type_):
-                found.append(process)
-    return sorted(found, key=lambda process: process.pid)
+def of_type(wanted: str) -> list[psutil.Process]:
+    """The processes of that type of the browser that records, the one begun first before the others."""
+    return sorted((each for each in chromium_of() if kind(each) == wanted), key=lambda process: process.pid)
 
 
 async def renderer_killed() -> None:
@@ -73,13 +63,12 @@ async def renderer_killed() -> None:
 
 
 async def browser_stopped() -> None:
-    for process in of_type("any"):
+    for process in chromium_of():
         process.suspend()
 
 
 async def browser_killed() -> None:
-    for process in of_type("browser"):
-        process.kill()
+    browser_of(psutil.Process()).kill()
 
 
 async def page_closed() -> None:
@@ -119,7 +108,7 @@ def test_the_slate_is_shown_until_another_browser_goes_on_in_the_same_log(
 
     with serve_page() as url:
         recorder = asyncio.run(run(url))
-    assert not chromium_of(os.getpid())
+    assert not chromium_of()
     finish(tmp_path, "recording", "mp4")
     assert [attempt.attempt for attempt in read_index(tmp_path).attempts] == [1]
     playlist = tmp_path / "recording.m3u8"
@@ -196,7 +185,7 @@ def test_browsers_that_die_again_and_again_end_the_attempt(tmp_path: Path, monke
 
     with serve_pages() as origin:
         asyncio.run(run(f"{origin}/static"))
-    assert not chromium_of(os.getpid())
+    assert not chromium_of()
     assert finish(tmp_path, "recording", "hls").seconds > 1
 
 
@@ -213,7 +202,7 @@ def test_a_page_that_hangs_is_loaded_again_once_and_then_recorded_as_it_stands(t
 
     with serve_pages() as origin:
         recorder = asyncio.run(run(f"{origin}/busy"))
-    assert not chromium_of(os.getpid())
+    assert not chromium_of()
     finish(tmp_path, "recording", "hls")
     seen = pictures(tmp_path / "recording.m3u8")
     assert len(seen) == recorder.progress().counters["frames"]

@@ -26,8 +26,9 @@ import pytest
 from recorders.config import RecorderConfig
 from recorders.errors import Lost, RecorderError
 from recorders.web.recorder import WebRecorder
-from tests.e2e.test_web import CONFIG, WEB, chromium_of, failure, record, recording, spec
+from tests.e2e.test_web import CONFIG, WEB, failure, record, recording, spec
 from tests.e2e.web_pages import serve_pages
+from tests.processes import arguments, chromium_of, kind
 
 _SYS_NICE = 1 << 23
 ROOT = os.geteuid() == 0
@@ -63,10 +64,9 @@ class Held:
     @classmethod
     def of(cls, process: psutil.Process) -> Held:
         folder = Path("/proc", str(process.pid))
-        kinds = [word.partition("=")[2] for word in process.cmdline() if word.startswith("--type=")]
         lines = (line.split(":", 1) for line in (folder / "status").read_text().splitlines())
         return cls(
-            kinds[0] if kinds else "browser",
+            kind(process),
             str((folder / "ns/user").readlink()),
             {name: value.strip() for name, value in lines},
             (folder / "limits").read_text(),
@@ -77,8 +77,8 @@ class Held:
 def test_pages_are_sandboxed_and_the_browser_is_nobody(tmp_path: Path, pages: str) -> None:
     async def run() -> tuple[list[Held], Path]:
         async with recording(spec(tmp_path, f"{pages}/static")):
-            processes = chromium_of(os.getpid())
-            profile = next(word for word in processes[0].cmdline() if word.startswith("--user-data-dir="))
+            processes = chromium_of()
+            profile = next(word for word in arguments(processes[0]) if word.startswith("--user-data-dir="))
             if ROOT:
                 strangers_sight(processes[0], Path(profile.partition("=")[2]), tmp_path)
             return [Held.of(process) for process in processes], Path(profile.partition("=")[2])
@@ -156,7 +156,7 @@ def test_a_page_that_takes_too_much_is_ended_and_another_recording_is_not(tmp_pa
             with pytest.raises(Lost, match=r"^The page used more than 700 MB of memory and was ended\.$"):
                 await asyncio.wait_for(hog.run(), 40)
             assert hog.progress().phase == "closed"
-            assert len({p.uids().real for p in chromium_of(os.getpid())}) == 1
+            assert len({p.uids().real for p in chromium_of()}) == 1
             await asyncio.sleep(1)
             assert calm.progress().media_seconds >= before + 1
 

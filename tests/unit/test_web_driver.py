@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 from recorders.web import driver
+from tests.processes import arguments
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -21,7 +22,7 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 def started() -> list[psutil.Process]:
-    return [child for child in psutil.Process().children() if "node" in child.name()]
+    return [child for child in psutil.Process().children() if "node" in (arguments(child) or [""])[0]]
 
 
 @pytest.mark.parametrize("ahead", [False, True])

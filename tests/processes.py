@@ -1,0 +1,37 @@
+"""Processes as tests see them: each may end between any two looks at it."""
+
+from __future__ import annotations
+
+import psutil
+
+
+def title(process: psutil.Process) -> str:
+    """The command line; empty when the process has gone."""
+    return " ".join(arguments(process))
+
+
+def arguments(process: psutil.Process) -> list[str]:
+    """The words of the command line; none when the process has gone."""
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
+
+
+def browser_of(ancestor: psutil.Process) -> psutil.Process:
+    """The first process of the one browser that a process has started."""
+    return next(each for each in chromium_of(ancestor) if kind(each) == "browser")
+
+
+def chromium_of(ancestor: psutil.Process | None = None) -> list[psutil.Process]:
+    """The processes of the browsers that a process, the present one by default, and its children have started."""
+    return [
+        process
+        for process in (ancestor or psutil.Process()).children(recursive=True)
+        if any(word.startswith("--user-data-dir=") for word in arguments(process))
+    ]
+
+
+def kind(process: psutil.Process) -> str:
+    """What a process of Chromium is: `browser` is the one that began the others, `renderer` one of pages and so on."""
+    return next((word.partition("=")[2] for word in arguments(process) if word.startswith("--type=")), "browser")
