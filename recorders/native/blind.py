@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import av
 
 from recorders.sources.base import EncodedFrame, Kind, Sink
 
 
 class Blind:
-    """`sink` without its pictures."""
+    """`sink` without its pictures; `unseen` is told of each participant, whose pictures need not come at all."""
 
-    def __init__(self, sink: Sink) -> None:
-        self.joined = sink.joined
+    def __init__(self, sink: Sink, unseen: Callable[[str], None]) -> None:
         self.left = sink.left
         self.audio = sink.audio
         self.count = sink.count
         self._sink = sink
+        self._unseen = unseen
+
+    def joined(self, uid: str, name: str = "") -> None:
+        """See `Sink`."""
+        self._unseen(uid)
+        self._sink.joined(uid, name)
 
     def muted(self, uid: str, kind: Kind, on: bool) -> None:
         """See `Sink`."""

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections import deque
@@ -97,11 +98,13 @@ class VideoFeed:
         self._queue: deque[EncodedFrame | DecodedPicture] = deque()
         self._last_t = float("-inf")
         self._reordered = False
+        self._ended = False  # nothing is to come
         self._lost = False  # the queue ran over: what follows cannot be decoded before a keyframe
         self._codec: tuple[str, bytes | None] | None = None
         self._decoder: VideoCodecContext | None = None
         self._needs_key = True
         self._asked_at = float("-inf")
+        self._rotation = 0
         self._pictures: deque[DecodedPicture] = deque()
         self._turning = _Turning()
         self.key_at = float("-inf")  # when the last keyframe has come
@@ -123,6 +126,10 @@ class VideoFeed:
             self._queue.append(item)
             if isinstance(item, EncodedFrame) and item.key:
                 self.key_at = time.monotonic()
+
+    def end(self) -> None:
+        """Nothing is to come: what its decoder holds back for pictures that might be shown earlier is due as well."""
+        self._ended = True
 
     def encoded(self, codec: str, t: float) -> list[EncodedFrame] | None:
         """What was captured up to `t`, to be passed on as it is.
@@ -154,6 +161,8 @@ class VideoFeed:
                 self._pictures.append(item)
             else:
                 self._decode(item)
+        if self._ended and not self._queue:
+            self._drain()
         newest = None
         while self._pictures and self._pictures[0].t <= (t if newest is None else t - _BARELY_DUE_S):
             newest = self._pictures.popleft()
@@ -199,14 +208,25 @@ class VideoFeed:
                 self._decoder.thread_count = 1  # frame threads would hold pictures back
                 if frame.extradata:
                     self._decoder.extradata = frame.extradata
-            for picture in self._decoder.decode(_packet(frame)):
-                t = frame.t if picture.pts is None else picture.pts / 1_000_000
-                self._pictures.append(DecodedPicture(picture, t, frame.rotation))
+            self._keep(self._decoder.decode(_packet(frame)), frame.t, frame.rotation)
             self._needs_key = False
         except (av.FFmpegError, ValueError):  # ValueError: no such decoder
             self._dropped(1)
             self._needs_key = True
             self._ask_for_keyframe()
+
+    def _keep(self, pictures: Sequence[av.VideoFrame], t: float, rotation: int) -> None:
+        """For those without a time of their own it is `t`."""
+        self._rotation = rotation
+        for picture in pictures:
+            at = t if picture.pts is None else picture.pts / 1_000_000
+            self._pictures.append(DecodedPicture(picture, at, rotation))
+
+    def _drain(self) -> None:
+        decoder, self._decoder = self._decoder, None
+        if decoder is not None:
+            with contextlib.suppress(av.FFmpegError):
+                self._keep(decoder.decode(None), self._last_t, self._rotation)
 
     def _ask_for_keyframe(self) -> None:
         now = time.monotonic()

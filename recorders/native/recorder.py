@@ -160,7 +160,7 @@ class NativeRecorder:
         await begun
         source = await asyncio.to_thread(lambda: self.source)
         pictures, _ = wanted(self._spec)
-        await source.run(self._stage if pictures else Blind(self._stage))
+        await source.run(self._stage if pictures else Blind(self._stage, lambda uid: self._ask_for_size(uid, None)))
 
     def _render(
         self, loop: asyncio.AbstractEventLoop, begun: asyncio.Future[None], closed: asyncio.Future[None]

@@ -114,6 +114,7 @@ class Stage:
         with self._lock:
             participant = self._open.pop(uid, None)
             if participant is not None:
+                participant.video.end()
                 self._note("left", participant)
 
     def muted(self, uid: str, kind: Kind, on: bool) -> None:

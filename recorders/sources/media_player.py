@@ -118,8 +118,9 @@ class MediaPlayer:
             wait = pace.wait(offset + at)
             if wait and self._ended.wait(wait):
                 return
+            shown = float((packet.dts if packet.pts is None else packet.pts) * packet.time_base)
             length = float((packet.duration or 0) * packet.time_base) if timed else 0.0  # live ones only guess it
-            self._reached = max(self._reached, offset + at + length)
+            self._reached = max(self._reached, offset + shown + length)
             tracks[packet.stream_index].deliver(packet, offset)
 
     def _fail(self, reason: str) -> None:

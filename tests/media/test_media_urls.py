@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
-from itertools import zip_longest
+from itertools import pairwise, zip_longest
 from pathlib import Path
 from typing import Any, cast
 
@@ -86,7 +86,14 @@ def played(*urls: str, until: Callable[[Heard], bool] | None = None, **config: A
 
 
 def made(
-    kind: str, seconds: float, *, base: float = 0.0, sound: str = "", rate: int = 48000, layout: str = ""
+    kind: str,
+    seconds: float,
+    *,
+    base: float = 0.0,
+    sound: str = "",
+    rate: int = 48000,
+    layout: str = "",
+    b_frames: int = 0,
 ) -> bytes:
     """Pictures and sound (a tone of amplitude 0.25), or sound alone where a `layout` is given; times from `base` on."""
     file = io.BytesIO()
@@ -98,7 +105,9 @@ def made(
             audio.codec_context.layout = layout or "mono"
         if video:
             video.width, video.height, video.pix_fmt = *SIZE, "yuv420p"
-            video.options = {"preset": "ultrafast", "tune": "zerolatency", "x264-params": f"keyint={RATE}"}
+            video.options = {"preset": "ultrafast", "bf": str(b_frames), "x264-params": f"keyint={RATE}"}
+            if not b_frames:
+                video.options["tune"] = "zerolatency"
         for n in range(round(seconds * RATE)):
             if video:
                 luma = np.full((SIZE[1] * 3 // 2, SIZE[0]), 128, np.uint8)
@@ -192,6 +201,17 @@ def test_a_live_url_that_breaks_off_is_opened_again(silent: bool) -> None:
     times = [frame.t for _, frame in sink.pictures["user0"]]
     assert times == sorted(times)
     assert all(-1.1 < at - frame.t < 0.5 for at, frame in sink.pictures["user0"])
+
+
+def test_a_film_with_b_frames_that_is_played_in_a_loop_shows_all_its_pictures(tmp_path: Path) -> None:
+    film = tmp_path / "film.mp4"
+    film.write_bytes(made("mp4", 1.0, b_frames=2))
+    sink = played(str(film), loop=True, until=lambda sink: len(sink.pictures["user0"]) > 2.5 * RATE)
+    times = [frame.t for _, frame in sink.pictures["user0"]]
+    assert times != sorted(times)
+    seam = sorted(times)[: 2 * RATE]
+    assert max(seam) - min(seam) == pytest.approx((2 * RATE - 1) / RATE, abs=0.01)
+    assert min(after - before for before, after in pairwise(seam)) == pytest.approx(1 / RATE, abs=0.01)
 
 
 @pytest.mark.parametrize("loop", [False, True])

@@ -274,8 +274,10 @@ def test_encoded_pictures_are_shown_at_their_time(b_frames: str) -> None:
     counted = Counted()
     for frame in encoded("libx264", 30, preset="ultrafast", bf=b_frames, tune="psnr"):
         counted.feed.push(frame)
-    shown = [brightness(counted.feed.due((i + 0.5) / 30)) for i in range(25)]
-    assert shown == list(range(25))
+    counted.feed.end()
+    shown = [brightness(counted.feed.due((i + 0.5) / 30)) for i in range(30)]
+    assert shown == list(range(30))
+    assert counted.feed.due(FOREVER) is None
     assert counted.dropped == 0
 
 
