@@ -12,7 +12,18 @@ run() {
     fi
 }
 
-run -n 3 --dist loadgroup -m "not paired and not alone" "$@"
-run -n 2 --dist loadgroup -m paired "$@"
-run -m alone "$@"
+# The files with tests of a mark, unless the arguments name some: to look into all of them takes a quarter of a minute.
+files="$*"
+marked() {
+    case " $files " in
+    *" tests"*) ;;
+    *) grep -rlE --include='test_*.py' "mark\.$1\b" tests | sort -r ;;
+    esac
+}
+
+run -n 3 --dist loadgroup --no-loadscope-reorder -m "not paired and not alone" "$@"
+# shellcheck disable=SC2046
+run -n 2 --dist loadgroup --no-loadscope-reorder -m paired "$@" $(marked paired)
+# shellcheck disable=SC2046
+run -m alone "$@" $(marked alone)
 exit $result

@@ -12,14 +12,14 @@ from hypothesis import settings
 settings.register_profile("steady", deadline=None, derandomize=True)
 settings.load_profile("steady")
 
-_SERVICES = ("service", "persistent", "equipped")
+_SERVICES = ("service", "persistent", "equipped", "elsewhere")
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """A file's tests share what it sets up, and many share one service: each such group runs in one place."""
     for item in items:
-        if (paired := item.get_closest_marker("paired")) is not None:
+        if (paired := item.get_closest_marker("paired")) is not None and paired.args:
             item.add_marker(pytest.mark.xdist_group(paired.args[0]))
             continue
         shared = [name for name in _SERVICES if name in getattr(item, "fixturenames", ())]

@@ -29,6 +29,8 @@ _AUDIO_LIMIT = 1000
 _DECODED_LIMIT = 30
 # Streams with B-frames are decoded this far ahead, for a picture comes after some that are shown later.
 _REORDER_S = 0.25
+# Times of one picture after another may differ by less than this, in whatever order, from rounding.
+_SAME_S = 0.001
 # A backlog longer than this is begun at its last keyframe.
 _BACKLOG = 15
 _KEYFRAME_INTERVAL_S = 1.0
@@ -120,7 +122,7 @@ class VideoFeed:
                 self._dropped(len(self._queue))
                 self._queue.clear()
                 self._lost = True
-            elif item.t < self._last_t:
+            elif item.t < self._last_t - _SAME_S:
                 self._reordered = True
             self._last_t = item.t
             self._queue.append(item)

@@ -30,8 +30,10 @@ if TYPE_CHECKING:
 
 # Sound that has not come this long after its time is taken for silence.
 _SOUND_LATE_S = 1.0
-# This far behind, what shows nothing new is not encoded: a busy machine has not even the time for that.
+# This far behind, what shows nothing new is not encoded ...
 _LATE_S = 3.0
+# ... where that takes more of the time that it lasts than this: a busy machine could not catch up.
+_DEAR = 0.5
 
 
 class Output:
@@ -136,8 +138,8 @@ class Output:
             self.left_out += again - (number - first)
             self._fill(first, self._why)
             self._why, self._slate = "", None
-        if raw is not None and self._clock.now() - self._zero - number / self._rate > _LATE_S:
-            self.left_out += raw.skip(number - 1 if data else number)
+        if raw is not None:
+            self._catch_up(raw, number - 1 if data else number)
         self._put(self._pictures.add(number, key, data))
         self._next = number + 1
 
@@ -192,6 +194,17 @@ class Output:
                 self._put([self._slate.again(n, (n - self._slate_from) % self._key_every == 0)])
             self.filled += end - begin
         self._next = end
+
+    def _catch_up(self, raw: Raw, until: int) -> None:
+        """While it is late, what shows nothing new up to a picture is encoded by the second, or left out if dear."""
+        while raw.next is not None and raw.next <= until and self._late(until) > _LATE_S:
+            if raw.again_s * self._rate > _DEAR:
+                self.left_out += raw.skip(until)
+            else:
+                self._put(raw.add(min(until, raw.next + self._rate - 1), False, b""))
+
+    def _late(self, number: int) -> float:
+        return self._clock.now() - self._zero - number / self._rate
 
     def _open(self, video: VideoTrack | None) -> None:
         self._writer = CmafWriter(

@@ -7,6 +7,7 @@ stands still; then comes a keyframe, for the encoder does not know what was show
 from __future__ import annotations
 
 import struct
+import time
 
 import av
 import numpy as np
@@ -28,6 +29,8 @@ _X264: dict[PageQuality, tuple[X264Preset, str]] = {
 }
 # The first group that stands still has not yet the encoder's full quality.
 _REFINED = 2
+# Of how many pictures "lately" is.
+_LATELY = 10
 _FORMATS = ("yuv420p", "nv12")
 
 
@@ -50,7 +53,10 @@ class Raw:
         self._video = video
         self._reformatter = VideoReformatter()
         self._last: av.VideoFrame | None = None
-        self._next = 0
+        self.next: int | None = None
+        """The first number that is still to come; None before there is a picture."""
+        self.again_s = 0.0
+        """How long it takes to make the last picture once more, lately."""
         self._group: list[tuple[bytes, bool]] = []  # what was encoded for the present group
         self._begun = 0  # its first number
         self._still = False  # one picture all through the group so far
@@ -64,11 +70,11 @@ class Raw:
 
     def add(self, n: int, key: bool, data: bytes) -> list[EncodedPicture]:
         """See `Pictures`. What is missing before `n` is the last picture."""
-        if self._last is None and not data:
-            return []
-        if self._last is None:
-            self._next = self._begun = n
-        out = [self._again(k) for k in range(self._next, n if data else n + 1)]
+        if self.next is None:
+            if not data:
+                return []
+            self.next = self._begun = n
+        out = [self._again(k) for k in range(self.next, n if data else n + 1)]
         if data:
             self._take(data)
             out.append(self._put(n, moved=True))
@@ -76,22 +82,23 @@ class Raw:
 
     def see(self, n: int, data: bytes) -> None:
         """Picture `n` is left out, and shown by what follows."""
-        if self._last is None:
-            self._next = n
+        if self.next is None:
+            self.next = n
         self._take(data)
         self._group, self._replaying = [], False
 
     def skip(self, n: int) -> int:
         """Leave out what is missing up to `n`, for want of time to encode it; how many pictures that is."""
-        if self._last is None or n < self._next:
+        if self.next is None or n < self.next:
             return 0
-        skipped, self._next = n + 1 - self._next, n + 1
+        skipped, self.next = n + 1 - self.next, n + 1
+        self.again_s -= self.again_s / _LATELY  # it is tried again
         self._group, self._replaying = [], False
         return skipped
 
     def slate(self) -> RawSlate | None:
         """See `Pictures`."""
-        return RawSlate(self) if self._last is not None else None
+        return RawSlate(self) if self.next is not None else None
 
     def flush(self) -> list[EncodedPicture]:
         """See `Pictures`."""
@@ -111,11 +118,15 @@ class Raw:
             if not self._replaying:
                 self._group = []
         self._still = begins or (self._still and not moved)
-        self._next = n + 1
+        self.next = n + 1
         if self._replaying:
+            self.again_s -= self.again_s / _LATELY
             return self._group[n - self._begun][0], n, self._group[n - self._begun][1]
         assert self._last is not None
+        begun = time.perf_counter()
         ((data, _, is_key),) = self._encoder.encode(self._last, n, begins)
+        if not moved:
+            self.again_s += (time.perf_counter() - begun - self.again_s) / _LATELY
         self._group.append((data, is_key))
         return data, n, is_key
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
 
 import pytest
 
@@ -20,7 +22,9 @@ from tests.cluster.service import (
     running,
 )
 from tests.ports import free_port
+from tests.postgres import Postgres, running_postgres
 from tests.s3 import BUCKET, S3, s3_server
+from tests.small_disk import small_disk
 from tests.unit.agora_tokens import CERTIFICATE
 
 
@@ -68,6 +72,29 @@ def equipped(s3: S3, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servi
     }
     with running(command(), tmp_path_factory.mktemp("equipped"), free_port(), settings) as started:
         yield started
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """A service with its state in PostgreSQL, and its files on a small disk, or why they are not."""
+
+    service: Service
+    postgres: Postgres
+    why_not: str
+
+
+@pytest.fixture(scope="session")
+def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Elsewhere]:
+    folder = tmp_path_factory.mktemp("elsewhere")
+    with ExitStack() as stack:
+        why_not = stack.enter_context(small_disk(folder / "data"))
+        postgres = stack.enter_context(running_postgres(free_port()))
+        settings = {
+            "EGRESS_STORE__URL": postgres.database(),
+            "EGRESS_DISK__REFUSE_BELOW_MB": "25",
+            "EGRESS_DISK__END_BELOW_MB": "15",
+        }
+        yield Elsewhere(stack.enter_context(running(command(), folder, free_port(), settings)), postgres, why_not)
 
 
 @pytest.fixture

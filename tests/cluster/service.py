@@ -210,7 +210,7 @@ def running(command: list[str], folder: Path, port: int, settings: Mapping[str, 
     known: list[psutil.Process] = []
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as http:
-            until(lambda: _ready(http, process), _READY_S, log.read_text)
+            until(lambda: _ready(http, process, log), _READY_S, log.read_text)
             service = Service(process, http, data, log)
             yield service
             known = _family(process)
@@ -232,8 +232,8 @@ def _family(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
     return psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
 
 
-def _ready(http: httpx.Client, process: subprocess.Popen[bytes]) -> bool:
-    assert process.poll() is None, f"the service ended with {process.returncode}"
+def _ready(http: httpx.Client, process: subprocess.Popen[bytes], log: Path) -> bool:
+    assert process.poll() is None, f"the service ended with {process.returncode}: {log.read_text()}"
     try:
         return http.get("/readyz").status_code == httpx.codes.OK
     except httpx.HTTPError:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,57 +14,49 @@ from recorders.log.finish import finish
 from recorders.log.segment_log import read_index
 from recorders.recorder import build
 from recorders.spec import ChannelSpec, RecordingSpec, VideoSpec
-from tests.cluster.service import command, native, running, until
+from tests.cluster.conftest import Elsewhere
+from tests.cluster.service import native, until
 from tests.oracle.hls import probe_quiet, validate
-from tests.ports import free_port
-
-_SIZE_MB = 60
-
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")
+from tests.small_disk import fill, small_disk
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    folder = tmp_path / "data"
-    folder.mkdir()
-    options = ["-t", "tmpfs", "-o", f"size={_SIZE_MB * 1_000_000}", "tmpfs", str(folder)]
-    done = subprocess.run(["mount", *options], capture_output=True, text=True, check=False)
-    if done.returncode:
-        pytest.skip(f"no small disk can be mounted here: {done.stderr}")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
+def disk(tmp_path: Path) -> Iterator[Path]:
+    with small_disk(tmp_path / "disk") as why_not:
+        if why_not:
+            pytest.skip(why_not)
+        yield tmp_path / "disk"
 
 
-def test_a_disk_that_fills_up_ends_a_recording_cleanly_and_nothing_new_begins(tmp_path: Path, small_disk: Path) -> None:
-    settings = {"EGRESS_DISK__REFUSE_BELOW_MB": "25", "EGRESS_DISK__END_BELOW_MB": "15"}
-    with running(command(), tmp_path, free_port(), settings) as service:
-        app = service.app("disk")
-        old = app.record(native(format="mp4"))
-        app.stop(old)
-        app.wait(old, "STOPPED")
-        before = _contents(app.folder(old))
-        task = app.record(native())
-        _fill(small_disk / "filler", leave_mb=10)
-        end = app.wait(task, "FAILED", limit_s=20)
-        assert end["error"].startswith("The disk of its node was nearly full: ")
-        assert end["payload"]["files"] == ["out.m3u8", "out.json"]
-        assert validate(app.folder(task) / "out.m3u8") == []
-        assert probe_quiet(app.file(task, "out.m3u8")) == ""
-        body = {"request_id": "another", "cmd": "record", "payload": native()}
-        until(lambda: app.post("", body).status_code == 503, 5, lambda: "it is not refused")
-        refused = app.post("", body).json()
-        assert refused["code"] == "unavailable"
-        assert refused["error"].startswith(
-            "No node has 25 MB free on its disk to begin another recording: the most is "
-        )
-        assert _contents(app.folder(old)) == before
-        (small_disk / "filler").unlink()
-        until(lambda: app.post("", body).status_code == 200, 40, lambda: "it is still refused")
+def test_a_disk_that_fills_up_ends_a_recording_cleanly_and_nothing_new_begins(elsewhere: Elsewhere) -> None:
+    if elsewhere.why_not:
+        pytest.skip(elsewhere.why_not)
+    app = elsewhere.service.app("disk")
+    old = app.record(native(format="mp4"))
+    app.stop(old)
+    app.wait(old, "STOPPED")
+    before = _contents(app.folder(old))
+    task = app.record(native())
+    filler = fill(elsewhere.service.data, leave_mb=10)
+    end = app.wait(task, "FAILED", limit_s=20)
+    assert end["error"].startswith("The disk of its node was nearly full: ")
+    assert end["payload"]["files"] == ["out.m3u8", "out.json"]
+    assert validate(app.folder(task) / "out.m3u8") == []
+    assert probe_quiet(app.file(task, "out.m3u8")) == ""
+    body = {"request_id": "another", "cmd": "record", "payload": native()}
+    until(lambda: app.post("", body).status_code == 503, 5, lambda: "it is not refused")
+    refused = app.post("", body).json()
+    assert refused["code"] == "unavailable"
+    assert refused["error"].startswith("No node has 25 MB free on its disk to begin another recording: the most is ")
+    assert _contents(app.folder(old)) == before
+    filler.unlink()
+    until(lambda: app.post("", body).status_code == 200, 40, lambda: "it is still refused")
+    app.stop(app.post("", body).json()["task_id"])
 
 
-def test_a_disk_that_is_full_at_once_fails_with_the_fact(small_disk: Path) -> None:
+def test_a_disk_that_is_full_at_once_fails_with_the_fact(disk: Path) -> None:
     """Faster than anybody could see it coming."""
-    old, new = small_disk / "old", small_disk / "new"
+    old, new = disk / "old", disk / "new"
     _record(old, 3.0)
     finish(old, "recording", "mp4")
     before = _contents(old)
@@ -75,7 +65,7 @@ def test_a_disk_that_is_full_at_once_fails_with_the_fact(small_disk: Path) -> No
         recorder = build(_spec(new), RecorderConfig())
         running = asyncio.create_task(recorder.run())
         await asyncio.to_thread(until, lambda: len(read_index(new).parts) > 0, 15, lambda: "no part")
-        await asyncio.to_thread(_fill, small_disk / "filler", 0)
+        await asyncio.to_thread(fill, disk, 0)
         await running
 
     with pytest.raises(Unwritable, match="No space left on device"):
@@ -85,7 +75,7 @@ def test_a_disk_that_is_full_at_once_fails_with_the_fact(small_disk: Path) -> No
     assert all((new / part.name).stat().st_size == part.bytes for part in index.parts)
     assert _contents(old) == before
     assert probe_quiet(old / "recording.mp4") == ""
-    (small_disk / "filler").unlink()
+    (disk / "filler").unlink()
     finish(new, "recording", "mp4")
     assert probe_quiet(new / "recording.mp4") == ""
 
@@ -102,19 +92,6 @@ def _record(folder: Path, seconds: float) -> None:
         await recorder.run()
 
     asyncio.run(record())
-
-
-def _fill(path: Path, leave_mb: float) -> None:
-    """Leave so much."""
-    status = os.statvfs(path.parent)
-    free = status.f_bavail * status.f_frsize - int(leave_mb * 1_000_000)
-    with path.open("wb", buffering=0) as file:
-        try:
-            file.write(bytes(max(0, free)))
-            while leave_mb == 0:
-                file.write(bytes(4096))
-        except OSError:
-            pass
 
 
 def _contents(folder: Path) -> dict[str, bytes]:

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.alone
 
 # A part that had not been closed, what was on its way into the store, and what was on its way to the encoder.
 _LOST_S = 2 + 1.5
-_AGAIN_S = 10.0
+_AGAIN_S = 20.0
 
 
 @dataclass(frozen=True)

@@ -5,58 +5,52 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping
-from pathlib import Path
 
 import httpx
-import pytest
 
 from recorders.log.segment_log import read_index
-from tests.cluster.service import App, command, native, running, until
-from tests.ports import free_port
-from tests.postgres import running_postgres
+from tests.cluster.conftest import Elsewhere
+from tests.cluster.service import App, native, until
 
 _AWAY_S = 6.5  # longer than a lease
 _RECORDINGS = 3
 
 
-@pytest.mark.timeout(240)
-def test_postgres_killed_under_load_interrupts_no_recording_and_loses_no_state(tmp_path: Path) -> None:
-    with running_postgres(free_port()) as postgres:
-        settings = {"EGRESS_STORE__URL": postgres.database()}
-        with running(command(), tmp_path, free_port(), settings) as service:
-            app = service.app("load")
-            tasks = [app.record(native()) for _ in range(_RECORDINGS)]
-            recorders = [service.recorder(task) for task in tasks]
-            accepted: list[str] = []
-            refused: list[int] = []
-            enough = threading.Event()
-            load = threading.Thread(target=_load, args=(app, accepted, refused, enough))
-            load.start()
-            try:
-                until(lambda: len(accepted) >= 5, 10, lambda: f"{len(accepted)} accepted")
-                postgres.kill()
-                time.sleep(_AWAY_S)
-                assert service.http.get("/healthz").status_code == httpx.codes.OK
-                assert service.http.get("/readyz").status_code == httpx.codes.SERVICE_UNAVAILABLE
-                postgres.start()
-                before = len(accepted)
-                until(lambda: len(accepted) >= before + 5, 20, lambda: "nothing is accepted again")
-            finally:
-                enough.set()
-                load.join(30)
-            assert set(refused) == {503}
-            for task, recorder in zip(tasks, recorders, strict=True):
-                assert recorder.is_running()
-                assert app.status(task)["state"] == "PROCESSING"
-                app.stop(task)
-            for task in tasks:
-                app.wait(task, "STOPPED")
-                index = read_index(app.folder(task))
-                assert index.newest_attempt == 1
-                assert index.seconds > _AWAY_S
-            for task in accepted:
-                assert app.wait(task, "STOPPED")["reason"] == "user_stop"
-            assert b"a-password" not in service.log.read_bytes()
+def test_postgres_killed_under_load_interrupts_no_recording_and_loses_no_state(elsewhere: Elsewhere) -> None:
+    service, postgres = elsewhere.service, elsewhere.postgres
+    app = service.app("load")
+    tasks = [app.record(native()) for _ in range(_RECORDINGS)]
+    recorders = [service.recorder(task) for task in tasks]
+    accepted: list[str] = []
+    refused: list[int] = []
+    enough = threading.Event()
+    load = threading.Thread(target=_load, args=(app, accepted, refused, enough))
+    load.start()
+    try:
+        until(lambda: len(accepted) >= 5, 10, lambda: f"{len(accepted)} accepted")
+        postgres.kill()
+        time.sleep(_AWAY_S)
+        assert service.http.get("/healthz").status_code == httpx.codes.OK
+        assert service.http.get("/readyz").status_code == httpx.codes.SERVICE_UNAVAILABLE
+        postgres.start()
+        before = len(accepted)
+        until(lambda: len(accepted) >= before + 5, 20, lambda: "nothing is accepted again")
+    finally:
+        enough.set()
+        load.join(30)
+    assert set(refused) == {503}
+    for task, recorder in zip(tasks, recorders, strict=True):
+        assert recorder.is_running()
+        assert app.status(task)["state"] == "PROCESSING"
+        app.stop(task)
+    for task in tasks:
+        app.wait(task, "STOPPED")
+        index = read_index(app.folder(task))
+        assert index.newest_attempt == 1
+        assert index.seconds > _AWAY_S
+    for task in accepted:
+        assert app.wait(task, "STOPPED")["reason"] == "user_stop"
+    assert b"a-password" not in service.log.read_bytes()
 
 
 def _load(app: App, accepted: list[str], refused: list[int], enough: threading.Event) -> None:

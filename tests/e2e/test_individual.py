@@ -6,6 +6,7 @@ import asyncio
 from pathlib import Path
 
 import av
+import pytest
 from av.video.frame import PictureType
 
 from recorders.config import RecorderConfig
@@ -18,6 +19,8 @@ from tests.media.test_individual import hashes
 from tests.oracle.analyse import analyse
 from tests.oracle.clips import cached_clips
 from tests.oracle.hls import validate
+
+pytestmark = pytest.mark.paired
 
 _PREFIX = "rec_{user}"
 

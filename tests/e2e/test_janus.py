@@ -20,6 +20,8 @@ from tests.oracle.analyse import analyse
 from tests.oracle.clips import cached_clips
 from tests.ports import free_port
 
+pytestmark = pytest.mark.paired
+
 PIN = "the-pin-of-the-room"
 VIDEO = VideoSpec(640, 360, 30, 600)
 

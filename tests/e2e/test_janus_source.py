@@ -26,6 +26,8 @@ from tests.e2e.acceptance import until
 from tests.e2e.janus_server import Janus, running_janus
 from tests.oracle.clips import cached_clips
 
+pytestmark = pytest.mark.paired
+
 PIN = "the-pin-of-the-room"
 TOKENS = "the-secret-of-signed-tokens"
 

@@ -37,7 +37,10 @@ from tests.oracle.analyse import analyse
 from tests.oracle.page import serve_page
 from tests.processes import arguments, browser_of, chromium_of
 
-WEB = WebConfig(allowed_networks=("127.0.0.0/8",))
+pytestmark = pytest.mark.paired
+
+# A browser may take long to start on a busy machine.
+WEB = WebConfig(allowed_networks=("127.0.0.0/8",), launch_timeout_s=60)
 CONFIG = RecorderConfig(log=LogConfig(part_seconds=1.0), web=WEB)
 _BT709, _BT470BG, _SMPTE170M = 1, 5, 6
 Picture = np.ndarray[Any, np.dtype[np.uint8]]
@@ -70,7 +73,7 @@ async def recording(
     """A recorder that records; stopped at the end."""
     recorder = kind(spec, config)
     task = asyncio.create_task(recorder.run())
-    await until(lambda: task.done() or recorder.progress().phase == "recording")
+    await until(lambda: task.done() or recorder.progress().phase == "recording", 70)
     if not task.done():
         yield recorder
     recorder.stop()

@@ -30,9 +30,7 @@ from tests.processes import browser_of, chromium_of, kind
 
 pytestmark = pytest.mark.alone
 
-CONFIG = RecorderConfig(
-    log=LogConfig(part_seconds=1.0), web=WEB.model_copy(update={"replace_in_a_row": 20, "launch_timeout_s": 60})
-)
+CONFIG = RecorderConfig(log=LogConfig(part_seconds=1.0), web=WEB.model_copy(update={"replace_in_a_row": 20}))
 _GAP_S, _OFFSET_MS = 4.0, 60
 # A browser that takes no longer than this to start is on a machine that is not too busy for the limits.
 _STARTED_S = 1.5

@@ -22,7 +22,7 @@ from tests.e2e.test_web import WEB, pages, pictures, record, recording, spec, un
 
 __all__ = ["pages"]
 # A busy machine takes its time for a browser.
-CONFIG = RecorderConfig(log=LogConfig(part_seconds=1.0), web=WEB.model_copy(update={"launch_timeout_s": 60.0}))
+CONFIG = RecorderConfig(log=LogConfig(part_seconds=1.0), web=WEB)
 GREEN, BLUE = (0, 0x88, 0), (0, 0, 0xCC)
 
 

@@ -19,6 +19,8 @@ from tests.e2e.whep_server import WhepServer
 from tests.oracle.analyse import analyse
 from tests.oracle.clips import cached_clips
 
+pytestmark = pytest.mark.paired
+
 
 def recorder(folder: Path, url: str, *users: str, token: str = "access-token", **more: object) -> NativeRecorder:
     subject = ChannelSpec("app", "room", 42, token, users)

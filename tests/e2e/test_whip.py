@@ -26,6 +26,8 @@ from tests.oracle.analyse import analyse
 from tests.oracle.clips import cached_clips
 from tests.oracle.participants import Box
 
+pytestmark = pytest.mark.paired
+
 VIDEO = VideoSpec(640, 360, 30, 600)
 
 

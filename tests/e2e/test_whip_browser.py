@@ -9,6 +9,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+import pytest
 from playwright.async_api import Page, async_playwright
 
 from recorders.config import NativeConfig, WebConfig
@@ -18,6 +19,8 @@ from recorders.web.browser import find_chromium
 from tests.e2e.acceptance import until
 from tests.e2e.test_whip import recorder
 from tests.e2e.whip_api import TOKEN, whip_api
+
+pytestmark = pytest.mark.paired
 
 _CLIENT = Path(__file__).with_name("publisher.js")
 # A picture that stands still for so long is not shown any more.

@@ -60,6 +60,7 @@ def pictures(path: Path) -> list[np.ndarray]:
         return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
 
 
+@pytest.mark.paired
 def test_three_clips_in_their_cells_in_sync(tmp_path: Path) -> None:
     clips = cached_clips(3)
     recorder = NativeRecorder(

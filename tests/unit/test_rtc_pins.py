@@ -57,6 +57,7 @@ def test_the_names_are_there() -> None:
     assert video[video.index("H264") + 1] == "rtx"
 
 
+@pytest.mark.paired
 @pytest.mark.parametrize("codec", ["libx264", "libvpx"])
 def test_media_arrives_as_it_was_encoded(codec: str) -> None:
     video, audio = Encoded(codec, 30), Encoded("libopus", 50)
