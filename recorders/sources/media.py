@@ -6,6 +6,7 @@ One thread a URL. Everything is paced by its own timestamps, so that a file play
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 import time
 from typing import Any
@@ -31,23 +32,45 @@ class MediaSource:
     async def run(self, sink: Sink) -> None:
         """Play every URL to its end; a live one has none, and is opened again whenever it breaks off.
 
-        Who cannot be opened is absent and counted (`sources_failed`), as is what breaks off. Raises `Refused` when no
-        URL is configured for those who are asked for, `Unreachable` when none can be opened, `Lost` when all broke off.
+        Who cannot be opened is absent and counted (`sources_failed`), as is what breaks off; what comes over a network
+        is tried again as long as anybody else is there. Raises `Refused` when no URL is configured for those who are
+        asked for, `Unreachable` when none can be opened, `Lost` when all broke off.
         """
         if not self._urls:
             raise Refused(f"No media URL is configured for the requested users of channel {self._channel}.")
-        started = time.monotonic()
-        players = [MediaPlayer(user, url, self._config, sink, self._ended, started) for user, url in self._urls.items()]
+        started, loop, changed = time.monotonic(), asyncio.get_running_loop(), asyncio.Event()
+
+        def tell() -> None:
+            with contextlib.suppress(RuntimeError):  # the loop has been closed: nobody waits any more
+                loop.call_soon_threadsafe(changed.set)
+
+        players = [
+            MediaPlayer(user, url, self._config, sink, self._ended, started, tell) for user, url in self._urls.items()
+        ]
+        played = [asyncio.create_task(_in_thread(player.play)) for player in players]
+        for task in played:
+            task.add_done_callback(lambda _: changed.set())
         try:
-            await asyncio.gather(*(_in_thread(player.play) for player in players))
+            while not all(_is_over(task) or player.absent for task, player in zip(played, players, strict=True)):
+                await changed.wait()
+                changed.clear()
         finally:
             self._ended.set()
+            for task in played:
+                task.cancel()
         if all(player.failure for player in players):
             broken = [player.failure for player in players if player.opened]
             raise Lost(broken[0]) if broken else Unreachable(players[0].failure)
 
     def keyframe(self, uid: str) -> None:
         """A URL cannot be asked for one; the next comes by itself."""
+
+
+def _is_over(task: asyncio.Task[None]) -> bool:
+    """Raises what it has failed with."""
+    if task.done():
+        task.result()
+    return task.done()
 
 
 async def _in_thread(work: Any) -> None:

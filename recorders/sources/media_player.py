@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from urllib.parse import urlsplit, urlunsplit
 
 import av
@@ -23,10 +23,20 @@ _AGAIN_S, _AGAIN_MOST_S = 0.5, 8.0
 
 
 class MediaPlayer:
-    """Plays `url` as `user`, until `ended` is set. `started` is when the channel began (monotonic)."""
+    """Plays `url` as `user`, until `ended` is set. `started` is when the channel began (monotonic).
+
+    `changed` is called when it has failed, in the player's thread.
+    """
 
     def __init__(
-        self, user: str, url: str, config: MediaConfig, sink: Sink, ended: threading.Event, started: float
+        self,
+        user: str,
+        url: str,
+        config: MediaConfig,
+        sink: Sink,
+        ended: threading.Event,
+        started: float,
+        changed: Callable[[], None],
     ) -> None:
         self.opened = False
         self.failure = ""  # one sentence while it does not play for a fault
@@ -35,15 +45,22 @@ class MediaPlayer:
         self._config = config
         self._sink = sink
         self._ended = ended
+        self._changed = changed
         self._reached = started  # when what was delivered so far is over (monotonic)
         self._live = False
         self._over = False  # it was live, and what is there now is a recording
 
+    @property
+    def absent(self) -> bool:
+        """It could not be opened, and is tried again."""
+        return bool(self.failure) and not self.opened
+
     def play(self) -> None:
         """Deliver until the end; never raises for what the URL does.
 
-        A live one has no end: whenever it breaks off it is opened again, its user staying. Live is what comes over a
-        network and has no duration that FFmpeg knows of; a broadcast that has one when it is opened again is over.
+        What comes over a network is tried again until it can be opened. A live one has no end: whenever it breaks off
+        it is opened again, its user staying. Live is what comes over a network and has no duration that FFmpeg knows
+        of; a broadcast that has one when it is opened again is over.
         """
         wait = _AGAIN_S
         while not self._ended.is_set():
@@ -51,7 +68,7 @@ class MediaPlayer:
             reason = self._play_once()
             if reason and not self._ended.is_set():
                 self._fail(reason)
-            if self._live:
+            if self._live or (not self.opened and _is_remote(self._url)):
                 if time.monotonic() - begun > _AGAIN_MOST_S:
                     wait = _AGAIN_S
                 self._ended.wait(wait)
@@ -127,8 +144,11 @@ class MediaPlayer:
         what = "broke off" if self.opened else "cannot be opened"
         if not self.failure:
             self._sink.count("sources_failed")
-        self.failure = f"The media of user {self._user} at {_without_secrets(self._url)} {what}: {reason}."
-        log.info("%s", self.failure)
+        failure = f"The media of user {self._user} at {_without_secrets(self._url)} {what}: {reason}."
+        if failure != self.failure:
+            log.info("%s", failure)
+        self.failure = failure
+        self._changed()
 
 
 def _is_remote(url: str) -> bool:
