@@ -12,15 +12,21 @@ from hypothesis import settings
 settings.register_profile("steady", deadline=None, derandomize=True)
 settings.load_profile("steady")
 
-_SERVICES = ("service", "persistent", "equipped", "elsewhere")
-
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A file's tests share what it sets up, and many share one service: each such group runs in one place."""
+    """Each group runs in one place, one after the other."""
     for item in items:
-        if (paired := item.get_closest_marker("paired")) is not None and paired.args:
-            item.add_marker(pytest.mark.xdist_group(paired.args[0]))
-            continue
-        shared = [name for name in _SERVICES if name in getattr(item, "fixturenames", ())]
-        item.add_marker(pytest.mark.xdist_group(shared[0] if shared else item.path.name))
+        item.add_marker(pytest.mark.xdist_group(_group(item)))
+
+
+def _group(item: pytest.Item) -> str:
+    """A file's tests share what it sets up. Those that need a whole service are two groups: one of them starting while
+    two others do takes minutes."""
+    paired = item.get_closest_marker("paired")
+    if paired is not None and paired.args:
+        return str(paired.args[0])
+    if item.path.parent.name == "cluster":
+        common = "service" in getattr(item, "fixturenames", ()) or item.path.name == "test_restart.py"
+        return "service" if common else "other services"
+    return item.path.name

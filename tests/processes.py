@@ -19,8 +19,11 @@ def arguments(process: psutil.Process) -> list[str]:
 
 
 def browser_of(ancestor: psutil.Process) -> psutil.Process:
-    """The first process of the one browser that a process has started."""
-    return next(each for each in chromium_of(ancestor) if kind(each) == "browser")
+    """The first process of the one browser that a process has started. Raises `psutil.NoSuchProcess`."""
+    for each in chromium_of(ancestor):
+        if kind(each) == "browser":
+            return each
+    raise psutil.NoSuchProcess(ancestor.pid, msg="it has no browser")
 
 
 def chromium_of(ancestor: psutil.Process | None = None) -> list[psutil.Process]:

@@ -11,7 +11,7 @@ from tests.chaos.run import chaos
 from tests.cluster.service import Service
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_a_short_storm(persistent: Service) -> None:
     result = chaos(Target(persistent), ON_ONE_MACHINE, kills=9, natives=3, pages=1, pause_s=1.6, seed=7)
     said = result.table()

@@ -16,7 +16,7 @@ from tests.cluster.service import KILL_AT, App, Service, native, until
 _POINTS = 18
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(600)
 def test_a_manager_killed_at_any_point_loses_nothing(persistent: Service) -> None:
     kill_at = persistent.data.with_name(KILL_AT)
     app = persistent.app("faults")

@@ -18,7 +18,7 @@ _GROWTH = 1.05
 _PROFILE = "--user-data-dir="
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 def test_ten_pages_one_after_the_other_leave_no_process_no_profile_and_no_memory(app: App) -> None:
     with serve_pages() as origin:
         _records(app, f"{origin}/static")

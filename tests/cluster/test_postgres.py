@@ -27,7 +27,7 @@ def test_postgres_killed_under_load_interrupts_no_recording_and_loses_no_state(e
     load = threading.Thread(target=_load, args=(app, accepted, refused, enough))
     load.start()
     try:
-        until(lambda: len(accepted) >= 5, 10, lambda: f"{len(accepted)} accepted")
+        until(lambda: len(accepted) >= 5, 20, lambda: f"{len(accepted)} accepted")
         postgres.kill()
         time.sleep(_AWAY_S)
         assert service.http.get("/healthz").status_code == httpx.codes.OK

@@ -16,7 +16,7 @@ from tests.oracle.hls import probe_quiet, validate
 from tests.ports import free_port
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 def test_a_crash_leaves_recordings_to_go_on_a_long_absence_ends_them_and_ctrl_c_closes_them(tmp_path: Path) -> None:
     with running(command(), tmp_path, free_port(), {}) as service:
         app = service.app("restart")

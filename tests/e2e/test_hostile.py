@@ -46,7 +46,7 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         yield made
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_hostile_pages(here: World, tmp_path: Path) -> None:
     with _beside(tmp_path / "beside") as beside:
         seen = asyncio.run(_record_all(here, tmp_path))

@@ -37,8 +37,6 @@ from tests.oracle.analyse import analyse
 from tests.oracle.page import serve_page
 from tests.processes import arguments, browser_of, chromium_of
 
-pytestmark = pytest.mark.paired
-
 # A browser may take long to start on a busy machine.
 WEB = WebConfig(allowed_networks=("127.0.0.0/8",), launch_timeout_s=60)
 CONFIG = RecorderConfig(log=LogConfig(part_seconds=1.0), web=WEB)
@@ -123,7 +121,6 @@ def failure(spec: RecordingSpec, config: RecorderConfig = CONFIG) -> RecorderErr
 
 
 @pytest.mark.paired("long")
-@pytest.mark.timeout(180)
 def test_sound_and_picture_stay_together_for_a_minute(tmp_path: Path) -> None:
     with serve_page() as url:
         progress = record(spec(tmp_path, url, "1280x720"), 60)
@@ -187,6 +184,7 @@ def test_static_page_has_every_frame_and_silence(tmp_path: Path, pages: str) -> 
     assert np.allclose(first[180, 500], (0x22, 0x44, 0x66), atol=6), "the first picture shows the page"
 
 
+@pytest.mark.paired("short")
 @pytest.mark.parametrize("format", ["hls", "webm"])
 def test_what_stands_still_is_encoded_once_and_what_moves_then_is_clean(
     tmp_path: Path, pages: str, format: Format

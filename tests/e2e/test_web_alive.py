@@ -81,7 +81,6 @@ FAULTS: dict[Callable[[], Awaitable[None]], str] = {
 }
 
 
-@pytest.mark.timeout(240)
 def test_the_slate_is_shown_until_another_browser_goes_on_in_the_same_log(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
