@@ -12,12 +12,16 @@ from hypothesis import settings
 settings.register_profile("steady", deadline=None, derandomize=True)
 settings.load_profile("steady")
 
+_SERVICES = ("service", "persistent", "equipped", "elsewhere")
+
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Each group runs in one place, one after the other."""
+    """Each group runs in one place, one after the other; tests that share a service run in a row."""
     for item in items:
         item.add_marker(pytest.mark.xdist_group(_group(item)))
+    ordered = iter(sorted(filter(_of_cluster, items), key=_service))
+    items[:] = [next(ordered) if _of_cluster(item) else item for item in items]
 
 
 def _group(item: pytest.Item) -> str:
@@ -26,7 +30,15 @@ def _group(item: pytest.Item) -> str:
     paired = item.get_closest_marker("paired")
     if paired is not None and paired.args:
         return str(paired.args[0])
-    if item.path.parent.name == "cluster":
-        common = "service" in getattr(item, "fixturenames", ()) or item.path.name == "test_restart.py"
-        return "service" if common else "other services"
+    if _of_cluster(item):
+        return "service" if _service(item) == "service" or item.path.name == "test_restart.py" else "other services"
     return item.path.name
+
+
+def _of_cluster(item: pytest.Item) -> bool:
+    return item.path.parent.name == "cluster"
+
+
+def _service(item: pytest.Item) -> str:
+    """The service that it shares with others, or none."""
+    return next((name for name in _SERVICES if name in getattr(item, "fixturenames", ())), "")

@@ -27,6 +27,8 @@ _BEGUN = f"globalThis.{_NAME}?.begun()"
 _NEXT = f"globalThis.{_NAME}?.next()"
 # How soon the page is asked again: when it has told something, and when it has not been there to be asked.
 _AGAIN_S = 0.05
+# So much of what a page throws is looked at: it says how long that is.
+_THROWN = 4096
 
 
 class Contract:
@@ -116,7 +118,7 @@ class Contract:
             self.report.browser_said(entry["text"], entry.get("url", ""))
 
     def _threw(self, error: Error) -> None:
-        self.report.exception("\n".join((error.stack or error.message).splitlines()[:2]))
+        self.report.exception("\n".join((error.stack or error.message)[:_THROWN].splitlines()[:2]))
 
     def _navigated(self, frame: Frame) -> None:
         if frame.parent_frame is None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar, cast
 
 import pytest
 
@@ -27,9 +29,40 @@ from tests.s3 import BUCKET, S3, s3_server
 from tests.small_disk import small_disk
 from tests.unit.agora_tokens import CERTIFICATE
 
+T = TypeVar("T")
+
+
+class OneAtATime:
+    """Keeps a service for the next module, until another one is asked for: each takes a quarter of a slow core even
+    when it has nothing to do."""
+
+    def __init__(self) -> None:
+        self._name = ""
+        self._kept: object = None
+        self._stack = ExitStack()
+
+    def run(self, name: str, start: Callable[[], AbstractContextManager[T]]) -> T:
+        """The one of that name."""
+        if name != self._name:
+            self.end()
+            self._kept, self._name = self._stack.enter_context(start()), name
+        return cast(T, self._kept)
+
+    def end(self) -> None:
+        """There is none from now on."""
+        self._name, stack, self._stack = "", self._stack, ExitStack()
+        stack.close()
+
 
 @pytest.fixture(scope="session")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+def one_at_a_time() -> Iterator[OneAtATime]:
+    services = OneAtATime()
+    yield services
+    services.end()
+
+
+@pytest.fixture(scope="module")
+def service(one_at_a_time: OneAtATime, tmp_path_factory: pytest.TempPathFactory) -> Service:
     settings = {
         "EGRESS_LIMITS__ENQUEUED_S": str(ENQUEUED_S),
         "EGRESS_LIMITS__STOP_S": str(STOP_S),
@@ -37,12 +70,12 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         "EGRESS_COST__PAGES_PER_NODE": str(PAGES),
         "EGRESS_TOKENS__AGORA_CERTIFICATES": json.dumps({CERTIFIED: CERTIFICATE}),
     }
-    with running(command(), tmp_path_factory.mktemp("service"), free_port(), settings) as started:
-        yield started
+    folder = tmp_path_factory.mktemp("service")
+    return one_at_a_time.run("service", lambda: running(command(), folder, free_port(), settings))
 
 
-@pytest.fixture(scope="session")
-def persistent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+@pytest.fixture(scope="module")
+def persistent(one_at_a_time: OneAtATime, tmp_path_factory: pytest.TempPathFactory) -> Service:
     """A service that begins again at once and as often as it must, with its manager's fault points in `kill-at`."""
     folder = tmp_path_factory.mktemp("persistent")
     settings = {
@@ -50,8 +83,7 @@ def persistent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         "EGRESS_ATTEMPTS__BACKOFF_S": "0",
         "EGRESS_FAULT_POINTS": str(folder / KILL_AT),
     }
-    with running(command(), folder, free_port(), settings) as started:
-        yield started
+    return one_at_a_time.run("persistent", lambda: running(command(), folder, free_port(), settings))
 
 
 @pytest.fixture(scope="session")
@@ -60,8 +92,8 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
         yield server
 
 
-@pytest.fixture(scope="session")
-def equipped(s3: S3, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+@pytest.fixture(scope="module")
+def equipped(one_at_a_time: OneAtATime, s3: S3, tmp_path_factory: pytest.TempPathFactory) -> Service:
     """A service with an object store and a browser kept ready."""
     settings = {
         **s3.environment,
@@ -70,8 +102,8 @@ def equipped(s3: S3, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servi
         "EGRESS_WARM__BROWSERS": "1",
         "EGRESS_COST__WEB_MEMORY_MB": "300",
     }
-    with running(command(), tmp_path_factory.mktemp("equipped"), free_port(), settings) as started:
-        yield started
+    folder = tmp_path_factory.mktemp("equipped")
+    return one_at_a_time.run("equipped", lambda: running(command(), folder, free_port(), settings))
 
 
 @dataclass(frozen=True)
@@ -83,9 +115,14 @@ class Elsewhere:
     why_not: str
 
 
-@pytest.fixture(scope="session")
-def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Elsewhere]:
+@pytest.fixture(scope="module")
+def elsewhere(one_at_a_time: OneAtATime, tmp_path_factory: pytest.TempPathFactory) -> Elsewhere:
     folder = tmp_path_factory.mktemp("elsewhere")
+    return one_at_a_time.run("elsewhere", lambda: _elsewhere(folder))
+
+
+@contextmanager
+def _elsewhere(folder: Path) -> Iterator[Elsewhere]:
     with ExitStack() as stack:
         why_not = stack.enter_context(small_disk(folder / "data"))
         postgres = stack.enter_context(running_postgres(free_port()))
