@@ -81,6 +81,7 @@ def sizes(path: Path) -> list[tuple[int, int]]:
         return [(frame.width, frame.height) for frame in source.decode(video=0)]
 
 
+@pytest.mark.paired
 def test_every_picture_is_that_of_the_publisher(tmp_path: Path) -> None:
     clips = dict(zip(("user1", "user2"), cached_clips(2, seconds=4), strict=True))
     recorder = NativeRecorder(
@@ -259,6 +260,7 @@ def test_one_log_through_sizes_a_camera_that_is_off_and_an_absence(tmp_path: Pat
     assert 0.5 < holes[0] < 1.5
 
 
+@pytest.mark.paired
 def test_what_does_not_fit_is_encoded_again(tmp_path: Path) -> None:
     """B-frames come in another order than they are shown; VP8 is not for HLS, H.264 not for WebM."""
     (clip,) = cached_clips(1, seconds=3)
