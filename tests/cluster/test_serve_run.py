@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import numpy as np
+import pytest
 import yaml
 
 from tests.cluster.service import ROOT, App, Service, running, until
@@ -24,6 +25,7 @@ DOCUMENTED = json.loads(re.findall(r"Content-Type: application/json' -d '(\{.*?\
 CHANNEL, PIN = DOCUMENTED["payload"]["channel"], DOCUMENTED["payload"]["access_token"]
 
 
+@pytest.mark.paired
 def test_serve_run_records_a_room_of_a_real_janus_as_documented(tmp_path: Path) -> None:
     assert (CHANNEL, PIN) == ("egress_test", "007eJxt9VMp+//+i9SOE")
     (tmp_path / "janus").mkdir()
