@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import psutil
 
 
@@ -16,6 +18,11 @@ def arguments(process: psutil.Process) -> list[str]:
         return process.cmdline()
     except psutil.Error:
         return []
+
+
+def program(process: psutil.Process) -> str:
+    """The name of what it runs, without its folder; empty when the process has gone."""
+    return Path(next(iter(arguments(process)), "")).name
 
 
 def browser_of(ancestor: psutil.Process) -> psutil.Process:

@@ -9,6 +9,8 @@ import asyncio
 import contextlib
 import threading
 import time
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from recorders.config import MediaConfig
@@ -39,11 +41,7 @@ class MediaSource:
         if not self._urls:
             raise Refused(f"No media URL is configured for the requested users of channel {self._channel}.")
         started, loop, changed = time.monotonic(), asyncio.get_running_loop(), asyncio.Event()
-
-        def tell() -> None:
-            with contextlib.suppress(RuntimeError):  # the loop has been closed: nobody waits any more
-                loop.call_soon_threadsafe(changed.set)
-
+        tell = partial(_call_soon, loop, changed.set)
         players = [
             MediaPlayer(user, url, self._config, sink, self._ended, started, tell) for user, url in self._urls.items()
         ]
@@ -73,6 +71,12 @@ def _is_over(task: asyncio.Task[None]) -> bool:
     return task.done()
 
 
+def _call_soon(loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> None:
+    """From another thread."""
+    with contextlib.suppress(RuntimeError):  # the loop has been closed: nobody waits any more
+        loop.call_soon_threadsafe(callback)
+
+
 async def _in_thread(work: Any) -> None:
     """Run `work` in a thread of its own: the loop's executor has few, and a URL keeps one for as long as it lives."""
     loop = asyncio.get_running_loop()
@@ -88,10 +92,7 @@ async def _in_thread(work: Any) -> None:
             work()
         except BaseException as caught:
             error = caught
-        try:
-            loop.call_soon_threadsafe(settle, error)
-        except RuntimeError:  # the loop has been closed: nobody waits any more
-            return
+        _call_soon(loop, partial(settle, error))
 
     threading.Thread(target=body, name="media", daemon=True).start()
     await done

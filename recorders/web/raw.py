@@ -53,8 +53,7 @@ class Raw:
         self._video = video
         self._reformatter = VideoReformatter()
         self._last: av.VideoFrame | None = None
-        self.next: int | None = None
-        """The first number that is still to come; None before there is a picture."""
+        self._next = 0
         self.again_s = 0.0
         """How long it takes to make the last picture once more, lately."""
         self._group: list[tuple[bytes, bool]] = []  # what was encoded for the present group
@@ -65,16 +64,21 @@ class Raw:
         self.ring = ring
         self.track = self._encoder.track
 
+    @property
+    def next(self) -> int | None:
+        """The first number that is still to come; None before there is a picture."""
+        return None if self._last is None else self._next
+
     def described(self, data: bytes) -> None:
         """See `Pictures`."""
 
     def add(self, n: int, key: bool, data: bytes) -> list[EncodedPicture]:
         """See `Pictures`. What is missing before `n` is the last picture."""
-        if self.next is None:
-            if not data:
-                return []
-            self.next = self._begun = n
-        out = [self._again(k) for k in range(self.next, n if data else n + 1)]
+        if self._last is None and not data:
+            return []
+        if self._last is None:
+            self._next = self._begun = n
+        out = [self._again(k) for k in range(self._next, n if data else n + 1)]
         if data:
             self._take(data)
             out.append(self._put(n, moved=True))
@@ -82,23 +86,23 @@ class Raw:
 
     def see(self, n: int, data: bytes) -> None:
         """Picture `n` is left out, and shown by what follows."""
-        if self.next is None:
-            self.next = n
+        if self._last is None:
+            self._next = n
         self._take(data)
         self._group, self._replaying = [], False
 
     def skip(self, n: int) -> int:
         """Leave out what is missing up to `n`, for want of time to encode it; how many pictures that is."""
-        if self.next is None or n < self.next:
+        if self._last is None or n < self._next:
             return 0
-        skipped, self.next = n + 1 - self.next, n + 1
-        self.again_s -= self.again_s / _LATELY  # it is tried again
+        skipped, self._next = n + 1 - self._next, n + 1
+        self._took(0.0)  # so that it is tried again
         self._group, self._replaying = [], False
         return skipped
 
     def slate(self) -> RawSlate | None:
         """See `Pictures`."""
-        return RawSlate(self) if self.next is not None else None
+        return RawSlate(self) if self._last is not None else None
 
     def flush(self) -> list[EncodedPicture]:
         """See `Pictures`."""
@@ -118,17 +122,21 @@ class Raw:
             if not self._replaying:
                 self._group = []
         self._still = begins or (self._still and not moved)
-        self.next = n + 1
+        self._next = n + 1
         if self._replaying:
-            self.again_s -= self.again_s / _LATELY
+            self._took(0.0)
             return self._group[n - self._begun][0], n, self._group[n - self._begun][1]
         assert self._last is not None
         begun = time.perf_counter()
         ((data, _, is_key),) = self._encoder.encode(self._last, n, begins)
         if not moved:
-            self.again_s += (time.perf_counter() - begun - self.again_s) / _LATELY
+            self._took(time.perf_counter() - begun)
         self._group.append((data, is_key))
         return data, n, is_key
+
+    def _took(self, seconds: float) -> None:
+        """The last picture was made once more in that time."""
+        self.again_s += (seconds - self.again_s) / _LATELY
 
     def _take(self, data: bytes) -> None:
         """The picture of this place becomes the last one."""

@@ -19,7 +19,7 @@ import httpx
 import psutil
 
 from tests.ports import free_port
-from tests.processes import arguments, title
+from tests.processes import program, title
 
 ROOT = Path(__file__).parents[2]
 TERMINAL = ("STOPPED", "FAILED", "TIMEOUT")
@@ -73,7 +73,7 @@ class Service:
 
     def programs(self, name: str) -> list[psutil.Process]:
         """Those that run a program of that name."""
-        return [process for process in self.descendants() if Path((arguments(process) or [""])[0]).name == name]
+        return [process for process in self.descendants() if program(process) == name]
 
     def recorder(self, task: str) -> psutil.Process:
         """The process that records a task."""

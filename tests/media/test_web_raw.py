@@ -110,6 +110,14 @@ def test_pictures_of_another_size_are_brought_to_ours(browser: Browser, tmp_path
         raw.add(2, True, struct.pack("<IHHB", 0, 640, 360, I420))
 
 
+def test_after_a_first_picture_that_cannot_be_had_there_is_none(browser: Browser, tmp_path: Path) -> None:
+    raw = pictures(browser, tmp_path)
+    with pytest.raises(Lost, match="of a format that is not known here"):
+        raw.add(0, True, struct.pack("<IHHB", 0, 320, 180, 9))
+    assert (raw.next, raw.slate()) == (None, None)
+    assert levels(raw, raw.add(4, True, browser.shows(40))) == pytest.approx([40], abs=3)
+
+
 def test_the_slate_is_the_last_picture_and_another_browser_goes_on_after_it(browser: Browser, tmp_path: Path) -> None:
     raw = pictures(browser, tmp_path)
     assert raw.slate() is None

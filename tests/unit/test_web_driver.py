@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from recorders.web import driver
-from tests.processes import arguments
+from tests.processes import program
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -22,7 +22,7 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 def started() -> list[psutil.Process]:
-    return [child for child in psutil.Process().children() if "node" in (arguments(child) or [""])[0]]
+    return [child for child in psutil.Process().children() if "node" in program(child)]
 
 
 @pytest.mark.parametrize("ahead", [False, True])
