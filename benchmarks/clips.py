@@ -16,6 +16,7 @@ from pathlib import Path
 import av
 import numpy as np
 from av.filter import Graph
+from av.video.frame import PictureType
 from numpy.typing import NDArray
 
 from benchmarks import barcode
@@ -79,6 +80,7 @@ def _write(path: Path, k: int, seconds: int, width: int, height: int, web: bool)
             frame = graph.pull()
             assert isinstance(frame, av.VideoFrame)
             frame.make_writable()
+            frame.pict_type = PictureType.NONE  # FFmpeg's sources say I, which would make a keyframe of each
             plane = frame.planes[0]
             luma = np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width]
             barcode.write(luma, n)

@@ -25,6 +25,7 @@ from recorders.web.hunger import Hunger
 from recorders.web.processes import family, kill_browser
 from recorders.web.profile import Profile
 from recorders.web.uids import Uid
+from tests.processes import program
 
 ROOT = os.geteuid() == 0
 needs_root = pytest.mark.skipif(not ROOT, reason="only root can be another user")
@@ -96,8 +97,10 @@ def test_all_that_a_process_has_started_counts() -> None:
     code = "import subprocess, sys; kept = bytearray(64 << 20); subprocess.run(['sleep', '60'])"
     with subprocess.Popen([sys.executable, "-c", code, "--type=renderer"]) as parent:
         try:
-            while not (children := psutil.Process(parent.pid).children()):
+            children: list[psutil.Process] = []
+            while [program(child) for child in children] != ["sleep"]:
                 assert parent.poll() is None
+                children = psutil.Process(parent.pid).children()
             found = {process.pid: process for process in family(parent.pid)}
             assert found.keys() == {parent.pid, children[0].pid}
             assert 64 << 20 < found[parent.pid].memory < 256 << 20

@@ -21,21 +21,22 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
-def started() -> list[psutil.Process]:
-    return [child for child in psutil.Process().children() if "node" in program(child)]
+def drivers() -> set[int]:
+    return {child.pid for child in psutil.Process().children() if "node" in program(child)}
 
 
 @pytest.mark.parametrize("ahead", [False, True])
 def test_one_that_is_not_wanted_any_more_when_it_comes_is_ended(ahead: bool) -> None:
     async def run() -> None:
+        others = drivers()  # what a test before has left goes when its loop is collected
         if ahead:
             driver.begin()
         starting = asyncio.create_task(driver.start())
-        await until(lambda: bool(started()))
+        await until(lambda: bool(drivers() - others))
         starting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await starting
-        await until(lambda: not started())
+        await until(lambda: not drivers() - others)
 
     asyncio.run(run())
 
