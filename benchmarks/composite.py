@@ -14,9 +14,9 @@ from av.video.reformatter import Interpolation, VideoReformatter
 from benchmarks import barcode
 from benchmarks.barcode import Luma
 from benchmarks.quality import ssim
-from recorders.native.compositor import fitted
 from recorders.native.layout import Seat, arrange
 from recorders.native.planes import BLACK
+from recorders.native.scaler import fitted
 from tests.oracle.reader import Picture, read
 
 WIDTH, HEIGHT = 1280, 720

@@ -9,19 +9,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import av
-from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
+from av.video.reformatter import ColorRange
 
 from recorders.native.layout import Cell
 from recorders.native.planes import BLACK, Planes, plain_planes, planes_of
+from recorders.native.scaler import BT709, Scaler, fitted
 from recorders.native.tile import Label, label, named_tile
 
-# The canvas is BT.709 in limited range, as the encoder says of it (`recorders.encoder`).
-_BT709, _BT601 = 1, (5, 6)  # AVColorSpace
-# What else swscale converts from: GBR, FCC, SMPTE 240M, BT.2020 with non-constant luminance.
-_CONVERTED = (0, _BT709, 4, 7, 9)
-# A picture that does not say, or names another, has BT.601 below so many lines and BT.709 from there on, as players
-# assume.
-_HD_HEIGHT = 720
 # Tiles have so many pixels of background around them, so that those side by side are told apart; small ones have not.
 _EDGE, _EDGED_FROM = 2, 32
 
@@ -40,7 +34,7 @@ class _View:
     drawn: Planes | None = None  # what is in the cell, to be drawn again when something below has changed
     at: tuple[int, int] = (0, 0)  # where in the cell `drawn` lies
     label: Label | None = None  # over it
-    reformatter: VideoReformatter = field(default_factory=VideoReformatter)
+    scaler: Scaler = field(default_factory=Scaler)
 
 
 class Compositor:
@@ -51,7 +45,7 @@ class Compositor:
 
     def __init__(self, width: int, height: int, background: Planes | None = None, *, labels: bool = False) -> None:
         self.canvas = av.VideoFrame(width, height, "yuv420p")
-        self.canvas.colorspace = _BT709
+        self.canvas.colorspace = BT709
         self.canvas.color_range = ColorRange.MPEG
         self.drawn_cells = 0  # how many cells were drawn in all: what composing has cost
         self.undrawn = 0  # pictures that FFmpeg does not convert, for which a tile is shown
@@ -138,22 +132,11 @@ class Compositor:
             return None
         try:
             width, height = fitted(picture.width, picture.height, cell.width, cell.height)
-            frame = view.reformatter.reformat(
-                picture,
-                width,
-                height,
-                "yuv420p",
-                src_colorspace=_matrix_of(picture),
-                dst_colorspace=Colorspace.ITU709,
-                interpolation=Interpolation.BILINEAR,  # what looks right for least, and is encoded best
-                src_color_range=_range_of(picture),
-                dst_color_range=ColorRange.MPEG,
-                threads=1,
-            )
+            planes = view.scaler.scaled(picture, width, height)
         except (av.FFmpegError, ValueError):
             self.undrawn += 1
             return None
-        return planes_of(frame), ((cell.width - width) // 2 & ~1, (cell.height - height) // 2 & ~1)
+        return planes, ((cell.width - width) // 2 & ~1, (cell.height - height) // 2 & ~1)
 
     def _copy(self, planes: Planes, x: int, y: int) -> None:
         for i, (canvas, plane) in enumerate(zip(self._planes, planes, strict=True)):
@@ -171,33 +154,3 @@ class Compositor:
 def _tile(cell: Cell) -> tuple[Planes, tuple[int, int]]:
     edge = _EDGE if min(cell.width, cell.height) >= _EDGED_FROM else 0
     return named_tile(cell.name, cell.width - 2 * edge, cell.height - 2 * edge), (edge, edge)
-
-
-def fitted(width: int, height: int, cell_width: int, cell_height: int) -> tuple[int, int]:
-    """The largest even size of the same aspect inside an even cell; at least 2 x 2."""
-    if width * cell_height >= height * cell_width:
-        return cell_width, _even_at_least_2(cell_width * height / width, cell_height)
-    return _even_at_least_2(cell_height * width / height, cell_width), cell_height
-
-
-def _even_at_least_2(value: float, limit: int) -> int:
-    return min(limit, max(2, 2 * round(value / 2)))
-
-
-def _matrix_of(picture: av.VideoFrame) -> Colorspace | None:
-    """None where the picture's own tag serves."""
-    if picture.format.is_rgb:
-        return None
-    if picture.colorspace in _BT601:
-        return Colorspace.ITU601
-    if picture.colorspace in _CONVERTED:
-        return None
-    return Colorspace.ITU601 if picture.height < _HD_HEIGHT else Colorspace.ITU709
-
-
-def _range_of(picture: av.VideoFrame) -> ColorRange:
-    if picture.color_range == ColorRange.JPEG or picture.format.name.startswith("yuvj"):
-        return ColorRange.JPEG
-    if picture.format.is_rgb:
-        return ColorRange.JPEG
-    return ColorRange.MPEG

@@ -6,9 +6,10 @@ import av
 import numpy as np
 import pytest
 
-from recorders.native.compositor import Compositor, fitted
+from recorders.native.compositor import Compositor
 from recorders.native.layout import Cell, Seat, arrange
 from recorders.native.planes import BLACK, Colour, colour_of, plain_planes, planes_of
+from recorders.native.scaler import fitted
 from recorders.native.tile import named_tile
 
 RED, GREEN, BLUE = (63, 102, 240), (173, 42, 26), (32, 240, 118)  # BT.709, limited range

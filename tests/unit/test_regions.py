@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from recorders.native.compositor import Compositor, fitted
+from recorders.native.compositor import Compositor
 from recorders.native.layout import Cell, Seat, arrange
 from recorders.native.planes import Colour, colour_of, plain_planes, planes_of
+from recorders.native.scaler import fitted
 from recorders.native.tile import named_tile
 from recorders.spec import Region
 from tests.unit.golden_regions import FOLDER, SENT, SETS, Golden, Size, painted
