@@ -26,10 +26,11 @@ def command(janus: Janus, users: int, video: dict[str, Any], folder: Path) -> li
         },
         "video": video,
         "config": {
+            "encoder": {"quality": "best"},
             "sources": {
                 "rules": [{"source": "janus"}],
                 "janus": {"url": janus.url, "api_secret": janus.api_secret},
-            }
+            },
         },
     }
     path = folder / "spec.json"

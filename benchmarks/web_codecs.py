@@ -2,7 +2,7 @@
 
 The browser's own encoders run in its renderer, on the pictures of the pages that are recorded (`pages/`), without loss;
 what they make is decoded, and encoded again by libx264 where the log would not take it. The pictures as they are go to
-libx264 with the parameters of each `web.quality`.
+libx264 with the parameters of each `encoder.quality`.
 """
 
 from __future__ import annotations
@@ -23,23 +23,22 @@ import av
 import numpy as np
 from playwright.sync_api import Browser, CDPSession, Page, sync_playwright
 
-from benchmarks import page_quality, pages
+from benchmarks import page_quality, pages, people
 from benchmarks.barcode import Luma
 from benchmarks.need import require
 from benchmarks.quality import ssim
 from benchmarks.table import Table
-from recorders.config import PageQuality, RecorderConfig, WebConfig
+from recorders.config import EncoderConfig, Quality, WebConfig
 from recorders.encoder import VideoEncoder
 from recorders.spec import VideoSpec
 from recorders.web.browser import find_chromium
 from recorders.web.codecs import configurations
-from recorders.web.raw import x264_of
 
 _WIDTH, _HEIGHT, _RATE = 1280, 720, 30
 # The first second is left out: encoders begin differently.
 _FROM, _EVERY = 30, 6
 _TRANSCODED = 3  # times the bitrate, for what is encoded again
-_QUALITIES: tuple[PageQuality, ...] = ("economy", "balanced", "best")
+_QUALITIES: tuple[Quality, ...] = ("economy", "balanced", "best")
 # Its encoder takes them as fast as it can; without a configuration, what making the pictures costs.
 _ENCODE = """async ({url, config, frames, size, rate}) => {
   globalThis.kept ??= {};
@@ -97,9 +96,9 @@ def run(quick: bool) -> list[Table]:
         "Web: ways to encode a page's 1280x720 at 30/s: CPU-seconds a second, SSIM, kbit/s if over by a tenth",
         columns,
         f"{frames} pictures, as fast as they can be encoded; one thread each. The first three: pictures as they are to "
-        "libx264 by `web.quality` (bringing them there costs about 0.02 more); the others: the browser's encoders "
+        "libx264 by `encoder.quality` (bringing them there costs about 0.02 more); the others: the browser's encoders "
         f"(WebCodecs, realtime, variable bitrate), VP8 and VP9 at {_TRANSCODED} times the bitrate, decoded and encoded "
-        "by libx264 veryfast.",
+        "by libx264 veryfast (`best`). Four people: drawn from noise, with motion by parts of a pixel.",
     )
     with (
         tempfile.TemporaryDirectory() as name,
@@ -137,6 +136,7 @@ def _pictures(folder: Path, frames: int) -> Iterator[tuple[str, dict[str, Path]]
         "static text": folder / "static.yuv",
         "four videos": folder / "videos.yuv",
         "60/s canvas": folder / "canvas.yuv",
+        "four people": folder / "people.yuv",
     }
     with pages.serve() as base:
         static, *canvas = page_quality.screenshots(
@@ -145,6 +145,8 @@ def _pictures(folder: Path, frames: int) -> Iterator[tuple[str, dict[str, Path]]
     sources["static text"].write_bytes(_i420(static) * frames)
     sources["60/s canvas"].write_bytes(b"".join(map(_i420, canvas)))
     sources["four videos"].write_bytes(b"".join(map(_i420, page_quality.videos_side_by_side(frames))))
+    grey = bytes([128]) * (_WIDTH * _HEIGHT // 2)
+    sources["four people"].write_bytes(b"".join(luma.tobytes() + grey for luma in people.four(frames)))
 
     class Handler(http.server.SimpleHTTPRequestHandler):
         def log_message(self, format: str, *args: object) -> None:
@@ -171,17 +173,13 @@ def _read(source: Path, frames: int) -> list[av.VideoFrame]:
     return [av.VideoFrame.from_ndarray(picture, format="yuv420p") for picture in raw]
 
 
-def _x264(ideal: Sequence[av.VideoFrame], kbps: int, quality: PageQuality) -> Encoded:
-    preset, more = x264_of(quality)
-    return _scored(ideal, *_encoded(ideal, kbps, preset, more))
+def _x264(ideal: Sequence[av.VideoFrame], kbps: int, quality: Quality) -> Encoded:
+    return _scored(ideal, *_encoded(ideal, kbps, quality))
 
 
-def _encoded(
-    pictures: Sequence[av.VideoFrame], kbps: int, preset: str, more: str = ""
-) -> tuple[list[bytes], float, bytes]:
+def _encoded(pictures: Sequence[av.VideoFrame], kbps: int, quality: Quality) -> tuple[list[bytes], float, bytes]:
     """Packets, CPU-seconds, and the decoder's configuration."""
-    config = RecorderConfig().encoder.model_copy(update={"preset": preset, "zerolatency": True})
-    encoder = VideoEncoder(VideoSpec(_WIDTH, _HEIGHT, _RATE, kbps), config, 2.0, x264=more)
+    encoder = VideoEncoder(VideoSpec(_WIDTH, _HEIGHT, _RATE, kbps), EncoderConfig(quality=quality), 2.0)
     begun = time.process_time()
     packets = [data for n, picture in enumerate(pictures) for data, _, _ in encoder.encode(picture, n)]
     packets += [data for data, _, _ in encoder.flush()]
@@ -237,7 +235,7 @@ class _Encoders:
         """By VP8 or VP9, decoded, and by libx264."""
         packets, cpu, _ = self._encode("vp8" if codec == "vp8" else "vp09", _TRANSCODED * kbps)
         pictures, decoding = _decoded(codec, packets)
-        packets, encoding, description = _encoded(pictures, kbps, "veryfast")
+        packets, encoding, description = _encoded(pictures, kbps, "best")
         return _scored(ideal, packets, cpu + decoding + encoding, description)
 
     def _encode(self, codec: str, kbps: int) -> tuple[list[bytes], float, bytes]:

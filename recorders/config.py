@@ -22,8 +22,7 @@ from pydantic import (
     model_validator,
 )
 
-X264Preset = Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium"]
-PageQuality = Literal["economy", "balanced", "best"]
+Quality = Literal["economy", "balanced", "best"]
 SourceName = Literal["whip", "whep", "janus", "livekit", "agora", "media", "demo"]
 
 
@@ -46,7 +45,10 @@ class LogConfig(_Section):
 class EncoderConfig(_Section):
     """H.264 by libx264, for everything that is encoded by us."""
 
-    preset: X264Preset = Field("veryfast", description="x264 preset; slower ones cost CPU and give little.")
+    quality: Quality = Field(
+        "balanced",
+        description="What pictures are worth at their bitrate: decision 22 has what each of the three costs and gives.",
+    )
     zerolatency: bool = Field(True, description="x264 tune=zerolatency: a fifth less CPU, slightly less quality.")
     threads: int = Field(1, ge=1, le=16, description="Encoder threads of one recording.")
 
@@ -244,10 +246,6 @@ class WebConfig(_Section):
         description="Time for a page that is recorded from its own signal on to give it; a request may ask for less.",
     )
     launch_timeout_s: float = Field(15.0, gt=0, description="Time for the browser to start and capture.")
-    quality: PageQuality = Field(
-        "balanced",
-        description="What a page's pictures are worth at their bitrate: decision 20 has what each costs and gives.",
-    )
     allowed_hosts: tuple[str, ...] = Field(
         ("*",), description="Host patterns that a page's URL may name; others are refused with a 400."
     )

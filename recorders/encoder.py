@@ -12,10 +12,17 @@ from av.codec.context import Flags
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import PictureType
 
-from recorders.config import EncoderConfig
+from recorders.config import EncoderConfig, Quality
 from recorders.errors import InvalidSpec
 from recorders.log.tracks import AudioTrack, VideoTrack
 from recorders.spec import AudioSpec, VideoSpec
+
+# Preset and more parameters of libx264 ("a=1:b=2"); decision 22 has what each costs and gives.
+_X264: dict[Quality, tuple[str, str]] = {
+    "economy": ("ultrafast", ""),
+    "balanced": ("superfast", "weightp=0:partitions=i8x8,p8x8:aq-mode=2:deblock=-1,-1:ipratio=2"),
+    "best": ("veryfast", ""),
+}
 
 EncodedPicture = tuple[bytes, int, bool]  # data, picture number, keyframe
 EncodedSound = tuple[bytes, int, int]  # data, index of the first sample, samples
@@ -29,7 +36,7 @@ class VideoEncoder:
     """yuv420p pictures of the spec's size in, packets out in order; no B-frames, one keyframe a part.
 
     The picture may be overwritten as soon as `encode` returns. `matrix` is the MatrixCoefficients of ITU-T H.273 that
-    the pictures have, `x264` more of its parameters ("a=1:b=2").
+    the pictures have.
     """
 
     def __init__(
@@ -40,7 +47,6 @@ class VideoEncoder:
         codec: str = "h264",
         *,
         matrix: int = BT709,
-        x264: str = "",
     ) -> None:
         self._context = cast(
             VideoCodecContext, av.CodecContext.create({"h264": "libx264", "vp9": "libvpx-vp9"}[codec], "w")
@@ -56,12 +62,13 @@ class VideoEncoder:
         context.flags |= Flags.global_header
         if codec == "h264":
             context.max_b_frames = 0
+            preset, more = _X264[config.quality]
             context.options = {
-                "preset": config.preset,
+                "preset": preset,
                 "profile": "high",
                 "maxrate": str(video.bitrate * 1500),
                 "bufsize": str(video.bitrate * 2000),
-                "x264-params": f"scenecut=0:{x264}".rstrip(":"),
+                "x264-params": f"scenecut=0:{more}".rstrip(":"),
                 **({"tune": "zerolatency"} if config.zerolatency else {}),
             }
         else:

@@ -13,7 +13,7 @@ import av
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
-from recorders.config import PageQuality, RecorderConfig, X264Preset
+from recorders.config import RecorderConfig
 from recorders.encoder import EncodedPicture, VideoEncoder
 from recorders.errors import Lost
 from recorders.formats import VideoCodec
@@ -21,22 +21,11 @@ from recorders.spec import VideoSpec
 from recorders.web.colour import Matrix, h273
 from recorders.web.ring import Planes, Ring
 
-# Decision 20 has what each costs and gives.
-_X264: dict[PageQuality, tuple[X264Preset, str]] = {
-    "economy": ("ultrafast", ""),
-    "balanced": ("superfast", "subme=0:weightp=0:partitions=i8x8:ref=2:aq-mode=2:aq-strength=0.5"),
-    "best": ("veryfast", ""),
-}
 # The first group that stands still has not yet the encoder's full quality.
 _REFINED = 2
 # Of how many pictures "lately" is.
 _LATELY = 10
 _FORMATS = ("yuv420p", "nv12")
-
-
-def x264_of(quality: PageQuality) -> tuple[X264Preset, str]:
-    """Preset and more parameters of libx264."""
-    return _X264[quality]
 
 
 class Raw:
@@ -45,10 +34,9 @@ class Raw:
     def __init__(
         self, wanted: VideoCodec, video: VideoSpec, config: RecorderConfig, matrix: Matrix, ring: Ring
     ) -> None:
-        preset, more = x264_of(config.web.quality)
-        settings = config.encoder.model_copy(update={"preset": preset, "zerolatency": True})
+        settings = config.encoder.model_copy(update={"zerolatency": True})
         part = config.log.part_seconds
-        self._encoder = VideoEncoder(video, settings, part, wanted, matrix=h273(matrix), x264=more)
+        self._encoder = VideoEncoder(video, settings, part, wanted, matrix=h273(matrix))
         self._key_every = max(1, round(part * video.frame_rate))
         self._video = video
         self._reformatter = VideoReformatter()

@@ -15,7 +15,7 @@ from typing import Any, Literal
 import av
 import numpy as np
 
-from recorders.config import EncoderConfig, X264Preset
+from recorders.config import EncoderConfig, Quality
 from recorders.encoder import AudioEncoder, VideoEncoder
 from recorders.formats import codecs_of
 from recorders.log.cmaf import CmafWriter
@@ -55,7 +55,7 @@ def write(
     first: int = 0,
     pictures: int = 135,
     left_out: Collection[int] = (),
-    preset: X264Preset = "veryfast",
+    quality: Quality = "balanced",
     tracks: Literal["as the format", "pictures"] = "as the format",
     dies: bool = False,
     user: str = "",
@@ -70,7 +70,7 @@ def write(
     name = log_of("rec_{user}", user) if user else LogName("rec")
     log = SegmentLog(folder, name.prefix, attempt * RUNS if user else attempt, index=name.index)
     video = (
-        VideoEncoder(VideoSpec(WIDTH, HEIGHT, RATE, 300), EncoderConfig(preset=preset), PART_SECONDS, codecs.video)
+        VideoEncoder(VideoSpec(WIDTH, HEIGHT, RATE, 300), EncoderConfig(quality=quality), PART_SECONDS, codecs.video)
         if codecs.video
         else None
     )

@@ -84,7 +84,7 @@ def test_a_keyframe_at_will(codec: Literal["h264", "vp9"]) -> None:
 
 
 def test_without_zerolatency_no_picture_is_lost_or_out_of_order() -> None:
-    encoder = VideoEncoder(SPEC, EncoderConfig(preset="medium", zerolatency=False, threads=2), 1.0)
+    encoder = VideoEncoder(SPEC, EncoderConfig(quality="best", zerolatency=False, threads=2), 1.0)
     frame, luma = canvas()
     packets: list[EncodedPicture] = []
     for n in range(70):

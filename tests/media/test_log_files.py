@@ -158,7 +158,7 @@ def test_a_later_attempt_goes_on_after_a_gap(tmp_path: Path) -> None:
 def test_attempts_whose_pictures_are_described_differently(tmp_path: Path) -> None:
     """As after an update of the encoder: other parameter sets."""
     write(tmp_path, "mp4")
-    write(tmp_path, "mp4", attempt=2, first=150, pictures=90, preset="ultrafast")
+    write(tmp_path, "mp4", attempt=2, first=150, pictures=90, quality="economy")
     finish(tmp_path, "rec", "mp4")
     assert validate(tmp_path / "rec.m3u8") == []
     assert (tmp_path / "rec.m3u8").read_text().count("#EXT-X-MAP") == 2

@@ -166,14 +166,14 @@ def test_a_log_of_each_user_goes_the_same_way(s3: S3, tmp_path: Path, format: Fo
     here, there = Spool(tmp_path / "here", place), Spool(tmp_path / "there", place)
     with here.held(1):
         for user in ("ada", "a_1"):
-            write(here.folder, format, user=user, preset="ultrafast")
+            write(here.folder, format, user=user, quality="economy")
         assert here.backlog > 0
         here.advance()
         assert here.backlog == 0
     with there.held(1):
         there.adopt()
-        write(there.folder, format, user="ada", attempt=2, first=150, preset="ultrafast")
-        write(there.folder, format, user="ben", attempt=2, first=150, pictures=40, preset="ultrafast", dies=True)
+        write(there.folder, format, user="ada", attempt=2, first=150, quality="economy")
+        write(there.folder, format, user="ben", attempt=2, first=150, pictures=40, quality="economy", dies=True)
         done = there.settle()
     single = (f".{format}",) if format == "mp4" else ()
     ends = (".m3u8", *single, ".json")
