@@ -1,4 +1,4 @@
-"""The least that compositing can cost: decoding the clips and encoding one picture, with nothing in between.
+"""The least that compositing can cost: decoding the clips and encoding one of them, with nothing in between.
 
 Run as a program, so that it is alone in its process: `python -m benchmarks.floor SECONDS CLIP...` prints the
 CPU-seconds a second of both.
@@ -17,16 +17,17 @@ import numpy as np
 from benchmarks.clips import FRAME_RATE
 from benchmarks.composite import HEIGHT, WIDTH, places, scaled_luma
 from recorders.config import EncoderConfig
-from recorders.encoder import VideoEncoder
-from recorders.spec import VideoSpec
+from recorders.encoder import AudioEncoder, VideoEncoder
+from recorders.spec import AudioSpec, VideoSpec
 
 _WARM = 30
 _KEPT = 120  # ideal pictures, encoded over and over
 
 
 def measure(clips: Sequence[Path], seconds: float) -> tuple[float, float]:
-    """CPU-seconds a second to decode and to encode, both in real time in this thread."""
+    """CPU-seconds a second to decode and to encode pictures and sound, all in real time in this thread."""
     encoder = VideoEncoder(VideoSpec(WIDTH, HEIGHT, FRAME_RATE, 1000), EncoderConfig(quality="best"), 2.0)
+    sound, samples = AudioEncoder(AudioSpec()), 0
     pictures = _composites(clips)
     decoders = [_decoded(clip) for clip in clips]
     decoding = encoding = 0.0
@@ -35,20 +36,31 @@ def measure(clips: Sequence[Path], seconds: float) -> tuple[float, float]:
     for n in range(count):
         time.sleep(max(0.0, begun + n / FRAME_RATE - time.monotonic()))
         before = time.thread_time()
-        for decoder in decoders:
-            next(decoder)
+        heard = [next(decoder) for decoder in decoders]
         between = time.thread_time()
         encoder.encode(pictures[n % len(pictures)], n)
+        for block in heard[0]:
+            pcm = block.to_ndarray().T
+            sound.encode(pcm, samples)
+            samples += len(pcm)
         if n >= _WARM:
             decoding += between - before
             encoding += time.thread_time() - between
     return decoding / seconds, encoding / seconds
 
 
-def _decoded(clip: Path) -> Iterator[av.VideoFrame]:
+def _decoded(clip: Path) -> Iterator[list[av.AudioFrame]]:
+    """Picture by picture, the sounds that come with it."""
     with av.open(str(clip)) as media:
         media.streams.video[0].codec_context.thread_count = 1
-        yield from media.decode(video=0)
+        heard: list[av.AudioFrame] = []
+        for packet in media.demux(media.streams.video[0], media.streams.audio[0]):
+            for frame in packet.decode():
+                if isinstance(frame, av.AudioFrame):
+                    heard.append(frame)
+                else:
+                    yield heard
+                    heard = []
 
 
 def _composites(clips: Sequence[Path]) -> list[av.VideoFrame]:

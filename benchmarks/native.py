@@ -41,7 +41,7 @@ def run(quick: bool) -> list[Table]:
         f"Median of {runs} runs of {window:.0f} s in the steady state, the ways taking turns; the whole process tree. "
         "All read the same H.264 + Opus files in real time, scale bilinearly and encode with the same x264 settings in "
         "one thread, but for `balanced`, the default. Goals are those of 4 users; that of `balanced` is for equal "
-        "SSIM, see below.",
+        "SSIM, see below. Decoding and encoding alone: of pictures and sound, one after the other in one thread.",
     )
     look = Table(
         "Native: quality of the same recordings",
