@@ -231,6 +231,7 @@ class Browser:
             async with asyncio.timeout(_CLOSE_TIMEOUT_S):
                 if self._playwright is not None:
                     await self._playwright.stop()
+                await driver.ended()
         await asyncio.to_thread(self._clear_away)
 
     @property

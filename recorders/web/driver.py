@@ -36,15 +36,22 @@ async def start() -> Playwright:
         return await asyncio.shield(starting)
     except asyncio.CancelledError:
         # Playwright would leave the process behind.
-        starting.add_done_callback(_end)
+        ending = asyncio.create_task(_end(starting))
+        _ending.add(ending)
+        ending.add_done_callback(_ending.discard)
         raise
 
 
-def _end(started: asyncio.Task[Playwright]) -> None:
-    if not started.cancelled() and started.exception() is None:
-        ending = asyncio.create_task(started.result().stop())
-        _ending.add(ending)
-        ending.add_done_callback(_ending.discard)
+async def ended() -> None:
+    """Until those that were not wanted any more when they came have ended."""
+    if _ending:
+        await asyncio.wait(_ending)
+
+
+async def _end(starting: asyncio.Task[Playwright]) -> None:
+    await asyncio.wait([starting])
+    if not starting.cancelled() and starting.exception() is None:
+        await starting.result().stop()
 
 
 async def _start() -> Playwright:

@@ -36,7 +36,8 @@ def test_one_that_is_not_wanted_any_more_when_it_comes_is_ended(ahead: bool) -> 
         starting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await starting
-        await until(lambda: not drivers() - others)
+        await asyncio.wait_for(driver.ended(), 30)
+        assert not drivers() - others
 
     asyncio.run(run())
 
