@@ -1,4 +1,4 @@
-"""The least that compositing can cost: decoding the clips and encoding one of them, with nothing in between.
+"""The least that compositing can cost: decoding the clips and encoding one recording, with nothing in between.
 
 Run as a program, so that it is alone in its process: `python -m benchmarks.floor SECONDS CLIP...` prints the
 CPU-seconds a second of both.

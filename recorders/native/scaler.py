@@ -11,7 +11,7 @@ from recorders.native.planes import Planes, planes_of
 # The canvas is BT.709 in limited range, as the encoder says of it (`recorders.encoder`).
 BT709, _BT601 = 1, (5, 6)  # AVColorSpace
 # What else swscale converts from: GBR, FCC, SMPTE 240M, BT.2020 with non-constant luminance.
-_CONVERTED = (0, BT709, 4, 7, 9)
+_CONVERTED = (0, 4, 7, 9)
 # A picture that does not say, or names another, has BT.601 below so many lines and BT.709 from there on, as players
 # assume.
 _HD_HEIGHT = 720
@@ -31,7 +31,7 @@ class Scaler:
         Raises FFmpeg's errors, and `ValueError` for a format that FFmpeg does not convert.
         """
         matrix, colours = _matrix_of(picture), _range_of(picture)
-        if picture.format.name == "yuv420p" and colours == ColorRange.MPEG and BT709 in (matrix, picture.colorspace):
+        if picture.format.name == "yuv420p" and colours == ColorRange.MPEG and matrix == Colorspace.ITU709:
             halvings = _halvings(picture.width, picture.height, width, height)
             if halvings is not None:
                 return self._halved(picture, halvings)
@@ -85,6 +85,8 @@ def _matrix_of(picture: av.VideoFrame) -> Colorspace | None:
     """None where the picture's own tag serves."""
     if picture.format.is_rgb:
         return None
+    if picture.colorspace == BT709:
+        return Colorspace.ITU709
     if picture.colorspace in _BT601:
         return Colorspace.ITU601
     if picture.colorspace in _CONVERTED:

@@ -17,9 +17,9 @@ from recorders.native.scaler import Scaler
 SIZES = st.tuples(st.integers(1, 12).map(lambda n: 16 * n), st.integers(1, 12).map(lambda n: 4 * n))
 
 
-def noise(width: int, height: int, seed: int = 0, fmt: str = "yuv420p") -> av.VideoFrame:
+def noise(width: int, height: int, seed: int = 0) -> av.VideoFrame:
     pixels = np.random.default_rng(seed).integers(0, 256, (height * 3 // 2, width), np.uint8)
-    return av.VideoFrame.from_ndarray(pixels, format=fmt)
+    return av.VideoFrame.from_ndarray(pixels, format="yuv420p")
 
 
 def smooth(width: int, height: int, fmt: str = "yuv420p") -> av.VideoFrame:
