@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 import av
 from av.video.reformatter import ColorRange
 
+from recorders.native.halve import Halver
 from recorders.native.layout import Cell
-from recorders.native.planes import BLACK, Planes, plain_planes, planes_of
+from recorders.native.planes import BLACK, Planes, area_of, copy, empty_planes, plain_planes, planes_of
 from recorders.native.scaler import BT709, Scaler, fitted
-from recorders.native.tile import Label, label, named_tile
+from recorders.native.tile import label, named_tile
 
 # Tiles have so many pixels of background around them, so that those side by side are told apart; small ones have not.
 _EDGE, _EDGED_FROM = 2, 32
@@ -25,16 +26,16 @@ class _View:
     """What a cell shows: the newest picture of its participant, or (None) a tile."""
 
     cell: Cell
+    scaler: Scaler
     below: tuple[Cell, ...] = ()  # cells that this one covers a part of
     above: list[_View] = field(default_factory=list)  # cells that cover a part of this one
     hidden: bool = False  # one of them covers all of it
     picture: av.VideoFrame | None = None
+    unlike: bool = False  # any that FFmpeg converts
     stale: bool = True  # picture changed since it was drawn
     bare: bool = True  # the whole cell must be drawn: edges, too
-    drawn: Planes | None = None  # what is in the cell, to be drawn again when something below has changed
-    at: tuple[int, int] = (0, 0)  # where in the cell `drawn` lies
-    label: Label | None = None  # over it
-    scaler: Scaler = field(default_factory=Scaler)
+    size: tuple[int, int] = (0, 0)  # of what was drawn last, in its middle
+    kept: Planes | None = None  # the picture scaled, where it will be drawn again because something below has changed
 
 
 class Compositor:
@@ -52,6 +53,7 @@ class Compositor:
         self._planes = planes_of(self.canvas)
         self._background = background or plain_planes(BLACK, width, height)
         self._labels = labels
+        self._halver = Halver()
         self._views: list[_View] = []  # lowest first
         self._by_uid: dict[str, list[_View]] = {}
         self._fill(0, 0, width, height)
@@ -70,10 +72,12 @@ class Compositor:
             below = [other for other in self._views if other.cell.overlaps(cell)]
             under = tuple(other.cell for other in below)
             if view is None:
-                view = _View(cell, picture=pictures.get(cell.uid))
+                view = _View(cell, Scaler(self._halver), picture=pictures.get(cell.uid))
             elif under != view.below or any(cell.overlaps(other) for other in cleared):
                 view.bare = True
             view.below, view.above, view.hidden = under, [], False
+            if not under:
+                view.kept = None
             for other in below:
                 other.above.append(view)
                 other.hidden = other.hidden or other.cell.within(cell)
@@ -87,10 +91,8 @@ class Compositor:
         for view in self._by_uid.get(uid, ()):
             if picture is view.picture:
                 continue
-            if (picture is None) != (view.picture is None):
-                view.bare = True
             view.picture = picture
-            view.stale = True
+            view.stale, view.unlike = True, False
 
     def compose(self) -> bool:
         """Draw what has changed; tells whether anything had."""
@@ -102,55 +104,51 @@ class Compositor:
         return changed
 
     def _draw(self, view: _View) -> None:
-        cell = view.cell
-        if view.stale or view.drawn is None:
-            scaled = self._scaled(view)
-            drawn, at = scaled or _tile(cell)
-            size_before = view.drawn[0].shape if view.drawn is not None else None
-            if at != view.at or drawn[0].shape != size_before:
-                view.bare = True
-            view.drawn, view.at = drawn, at
-            height, width = drawn[0].shape
-            view.label = label(cell.name, width, height) if self._labels and scaled else None
-        x, y = view.at
-        height, width = view.drawn[0].shape
-        if view.bare and (width, height) != (cell.width, cell.height):
-            self._fill(cell.x, cell.y, cell.width, cell.height)
-        self._copy(view.drawn, cell.x + x, cell.y + y)
-        if view.label is not None:
-            view.label.blend(self._planes, cell.x + x, cell.y + y)
+        if view.picture is None or view.unlike or not self._draw_picture(view, view.picture):
+            self._draw_tile(view)
         view.stale = view.bare = False
         self.drawn_cells += 1
         for above in view.above:
             above.bare = True
             # Drawn later in the same round: views are gone through from the lowest up.
 
-    def _scaled(self, view: _View) -> tuple[Planes, tuple[int, int]] | None:
-        """The picture as it lies in the cell, and where; None when there is none that can be shown."""
-        cell, picture = view.cell, view.picture
-        if picture is None:
-            return None
+    def _draw_picture(self, view: _View, picture: av.VideoFrame) -> bool:
+        """False when it is none that can be shown."""
+        cell = view.cell
+        width, height = fitted(picture.width, picture.height, cell.width, cell.height)
+        room = self._room(view, width, height)
         try:
-            width, height = fitted(picture.width, picture.height, cell.width, cell.height)
-            planes = view.scaler.scaled(picture, width, height)
+            if not view.below:
+                view.scaler.scale(picture, room)
+            else:
+                if view.stale or view.kept is None:
+                    if view.kept is None or view.kept[0].shape != (height, width):
+                        view.kept = empty_planes(width, height)
+                    view.scaler.scale(picture, view.kept)
+                copy(view.kept, room)
         except (av.FFmpegError, ValueError):
             self.undrawn += 1
-            return None
-        return planes, ((cell.width - width) // 2 & ~1, (cell.height - height) // 2 & ~1)
+            view.unlike = True
+            return False
+        if self._labels and (name := label(cell.name, width, height)) is not None:
+            name.blend(room)
+        return True
 
-    def _copy(self, planes: Planes, x: int, y: int) -> None:
-        for i, (canvas, plane) in enumerate(zip(self._planes, planes, strict=True)):
-            left, top = (x, y) if i == 0 else (x // 2, y // 2)
-            height, width = plane.shape
-            canvas[top : top + height, left : left + width] = plane
+    def _draw_tile(self, view: _View) -> None:
+        cell = view.cell
+        edge = _EDGE if min(cell.width, cell.height) >= _EDGED_FROM else 0
+        width, height = cell.width - 2 * edge, cell.height - 2 * edge
+        copy(named_tile(cell.name, width, height), self._room(view, width, height))
+
+    def _room(self, view: _View, width: int, height: int) -> Planes:
+        """Where in the canvas so much is drawn: in the middle of the cell, with background around it."""
+        cell = view.cell
+        if view.bare or view.size != (width, height):
+            view.size = width, height
+            if (width, height) != (cell.width, cell.height):
+                self._fill(cell.x, cell.y, cell.width, cell.height)
+        x, y = (cell.width - width) // 2 & ~1, (cell.height - height) // 2 & ~1
+        return area_of(self._planes, cell.x + x, cell.y + y, width, height)
 
     def _fill(self, x: int, y: int, width: int, height: int) -> None:
-        for i, (canvas, background) in enumerate(zip(self._planes, self._background, strict=True)):
-            half = 1 if i else 0
-            area = slice(y >> half, (y + height) >> half), slice(x >> half, (x + width) >> half)
-            canvas[area] = background[area]
-
-
-def _tile(cell: Cell) -> tuple[Planes, tuple[int, int]]:
-    edge = _EDGE if min(cell.width, cell.height) >= _EDGED_FROM else 0
-    return named_tile(cell.name, cell.width - 2 * edge, cell.height - 2 * edge), (edge, edge)
+        copy(area_of(self._background, x, y, width, height), area_of(self._planes, x, y, width, height))

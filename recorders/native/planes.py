@@ -22,6 +22,28 @@ def planes_of(frame: av.VideoFrame) -> Planes:
     return y, u, v
 
 
+def empty_planes(width: int, height: int) -> Planes:
+    """Planes of even size, of whatever was in the memory."""
+    return (
+        np.empty((height, width), np.uint8),
+        np.empty((height // 2, width // 2), np.uint8),
+        np.empty((height // 2, width // 2), np.uint8),
+    )
+
+
+def area_of(planes: Planes, x: int, y: int, width: int, height: int) -> Planes:
+    """Views of a part of them, all of whose numbers are even."""
+    luma, u, v = planes
+    chroma = slice(y // 2, (y + height) // 2), slice(x // 2, (x + width) // 2)
+    return luma[y : y + height, x : x + width], u[chroma], v[chroma]
+
+
+def copy(planes: Planes, out: Planes) -> None:
+    """Planes of one size."""
+    for plane, there in zip(planes, out, strict=True):
+        there[...] = plane
+
+
 def plain_planes(colour: Colour, width: int, height: int) -> Planes:
     """Planes of even size, all of one colour."""
     y, u, v = colour

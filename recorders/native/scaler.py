@@ -6,7 +6,7 @@ import av
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 
 from recorders.native.halve import Halver, may_halve
-from recorders.native.planes import Planes, planes_of
+from recorders.native.planes import Planes, copy, empty_planes, planes_of
 
 # The canvas is BT.709 in limited range, as the encoder says of it (`recorders.encoder`).
 BT709, _BT601 = 1, (5, 6)  # AVColorSpace
@@ -18,23 +18,26 @@ _HD_HEIGHT = 720
 
 
 class Scaler:
-    """Scales the pictures of one cell. Not thread-safe."""
+    """Scales the pictures of one cell. Not thread-safe; nor are those that share a `Halver`."""
 
-    def __init__(self) -> None:
+    def __init__(self, halver: Halver) -> None:
+        self._halver = halver
         self._reformatter = VideoReformatter()
-        self._halvers: list[Halver] = []  # one after the other
-        self._made_for = (0, 0, 0)
+        self._between: list[Planes] = []  # what is halved more than once, biggest first
 
-    def scaled(self, picture: av.VideoFrame, width: int, height: int) -> Planes:
-        """In BT.709 of limited range; to be read before the next call.
+    def scale(self, picture: av.VideoFrame, out: Planes) -> None:
+        """To the size of `out`, in BT.709 of limited range.
 
-        Raises FFmpeg's errors, and `ValueError` for a format that FFmpeg does not convert.
+        Raises FFmpeg's errors, and `ValueError` for a format that FFmpeg does not convert; then `out` is as it was.
         """
+        height, width = out[0].shape
         matrix, colours = _matrix_of(picture), _range_of(picture)
         if picture.format.name == "yuv420p" and colours == ColorRange.MPEG and matrix == Colorspace.ITU709:
             halvings = _halvings(picture.width, picture.height, width, height)
             if halvings is not None:
-                return self._halved(picture, halvings)
+                self._halve(planes_of(picture), out, halvings)
+                return
+        shrunk = width < picture.width and height < picture.height
         frame = self._reformatter.reformat(
             picture,
             width,
@@ -42,22 +45,24 @@ class Scaler:
             "yuv420p",
             src_colorspace=matrix,
             dst_colorspace=Colorspace.ITU709,
-            interpolation=Interpolation.BILINEAR,  # what looks right for least, and is encoded best
+            interpolation=Interpolation.AREA if shrunk else Interpolation.BILINEAR,  # what looks right for least
             src_color_range=colours,
             dst_color_range=ColorRange.MPEG,
             threads=1,
         )
-        return planes_of(frame)
+        copy(planes_of(frame), out)
 
-    def _halved(self, picture: av.VideoFrame, times: int) -> Planes:
-        width, height = picture.width, picture.height
-        if (width, height, times) != self._made_for:
-            self._made_for = width, height, times
-            self._halvers = [Halver(width >> n, height >> n) for n in range(times)]
-        planes = planes_of(picture)
-        for halver in self._halvers:
-            planes = halver.halved(planes)
-        return planes
+    def _halve(self, planes: Planes, out: Planes, times: int) -> None:
+        if not times:
+            copy(planes, out)
+            return
+        height, width = planes[0].shape
+        sizes = [(height >> n, width >> n) for n in range(1, times)]
+        if sizes != [between[0].shape for between in self._between]:
+            self._between = [empty_planes(width, height) for height, width in sizes]
+        for half in (*self._between, out):
+            self._halver.halve(planes, half)
+            planes = half
 
 
 def _halvings(width: int, height: int, to_width: int, to_height: int) -> int | None:

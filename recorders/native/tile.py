@@ -51,12 +51,11 @@ class Label:
     luma: _Weights
     chroma: _Weights
 
-    def blend(self, canvas: Planes, x: int, y: int) -> None:
-        """Onto the picture that lies at `x`, `y` of the canvas."""
-        x, y = x + self.x, y + self.y
-        _blend(canvas[0], x, y, *self.luma)
-        for plane in canvas[1:]:
-            _blend(plane, x // 2, y // 2, *self.chroma)
+    def blend(self, picture: Planes) -> None:
+        """Onto the picture."""
+        _blend(picture[0], self.x, self.y, *self.luma)
+        for plane in picture[1:]:
+            _blend(plane, self.x // 2, self.y // 2, *self.chroma)
 
 
 @lru_cache(maxsize=128)

@@ -88,7 +88,7 @@ def test_labels_are_in_the_lower_left_corner(size: tuple[int, int]) -> None:
     )
     found = label("ann", width, height)
     assert found is not None
-    found.blend(planes, 0, 0)
+    found.blend(planes)
     y, u, v = planes
     assert y.max() > 220, "letters"
     assert y.min() in range(66, 71), "half of the picture shines through the paper"
