@@ -1,5 +1,7 @@
 """Clips with much motion and a picture number, which every way of recording gets: H.264 (or VP8) and Opus.
 
+Most are drawn: FFmpeg's testsrc2, which has edges and next to nothing else. `people` are as cameras see them.
+
 Those for channels are what the project's goals were set with, and what WebRTC's publishers send: 720p30 at 1.2 Mbit/s,
 constrained baseline, a keyframe a second.
 """
@@ -9,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from fractions import Fraction
 from pathlib import Path
@@ -20,6 +23,7 @@ from av.video.frame import PictureType
 from numpy.typing import NDArray
 
 from benchmarks import barcode
+from benchmarks import people as people_seen
 from tests.oracle.clips import RATE
 
 FRAME_RATE = 30
@@ -38,17 +42,33 @@ def moving(users: int, *, seconds: int, width: int = 1280, height: int = 720, we
 
     Matroska with H.264, or WebM with VP8 for every browser when `web`.
     """
-    source = hashlib.sha256(Path(__file__).read_bytes() + Path(barcode.__file__).read_bytes()).hexdigest()[:8]
+    return _kept("moving", _drawn, users, seconds, width, height, web)
+
+
+def people(users: int, *, seconds: int) -> list[Path]:
+    """One clip a user of 1280x720, Matroska with H.264: one of `people`, with a voice."""
+    return _kept("people", _seen, users, seconds, 1280, 720, False)
+
+
+_Pictures = Callable[[int, int, int, int], Iterator[av.VideoFrame]]  # of a user, so many, of this width and height
+
+
+def _kept(
+    name: str, pictures: _Pictures, users: int, seconds: int, width: int, height: int, web: bool
+) -> list[Path]:
+    """Made once."""
+    sources = (__file__, barcode.__file__, people_seen.__file__)
+    source = hashlib.sha256(b"".join(Path(source).read_bytes() for source in sources)).hexdigest()[:8]
     suffix = "webm" if web else "mkv"
-    paths = [folder() / f"moving{k}-{width}x{height}-{seconds}s-{source}.{suffix}" for k in range(users)]
-    absent = [(path, k, seconds, width, height, web) for k, path in enumerate(paths) if not path.exists()]
+    paths = [folder() / f"{name}{k}-{width}x{height}-{seconds}s-{source}.{suffix}" for k in range(users)]
+    absent = [(path, pictures, k, seconds, width, height, web) for k, path in enumerate(paths) if not path.exists()]
     if absent:
         with ProcessPoolExecutor(min(len(absent), os.cpu_count() or 1)) as pool:
             list(pool.map(_write, *zip(*absent, strict=True)))
     return paths
 
 
-def _write(path: Path, k: int, seconds: int, width: int, height: int, web: bool) -> None:
+def _drawn(k: int, frames: int, width: int, height: int) -> Iterator[av.VideoFrame]:
     graph = Graph()
     source = graph.add("testsrc2", f"size={width}x{height}:rate={FRAME_RATE}")
     hue = graph.add("hue", f"h={40 * k}")
@@ -60,6 +80,21 @@ def _write(path: Path, k: int, seconds: int, width: int, height: int, web: bool)
     graph.configure()
     for _ in range(45 * k):
         graph.pull()
+    for _ in range(frames):
+        frame = graph.pull()
+        assert isinstance(frame, av.VideoFrame)
+        frame.make_writable()
+        frame.pict_type = PictureType.NONE  # FFmpeg's sources say I, which would make a keyframe of each
+        yield frame
+
+
+def _seen(k: int, frames: int, width: int, height: int) -> Iterator[av.VideoFrame]:
+    grey = np.full((height // 2, width), 128, np.uint8)
+    for luma in people_seen.one(k, frames, width, height):
+        yield av.VideoFrame.from_ndarray(np.concatenate((luma, grey)), format="yuv420p")
+
+
+def _write(path: Path, pictures: _Pictures, k: int, seconds: int, width: int, height: int, web: bool) -> None:
     partial = path.with_name(f".{os.getpid()}-{path.name}")
     with av.open(str(partial), "w", format="webm" if web else "matroska") as out:
         options = (
@@ -76,11 +111,7 @@ def _write(path: Path, k: int, seconds: int, width: int, height: int, web: bool)
         audio.codec_context.layout = "stereo"
         sound = np.repeat(_voice(k, seconds), 2).reshape(1, -1)
         block = RATE // FRAME_RATE
-        for n in range(seconds * FRAME_RATE):
-            frame = graph.pull()
-            assert isinstance(frame, av.VideoFrame)
-            frame.make_writable()
-            frame.pict_type = PictureType.NONE  # FFmpeg's sources say I, which would make a keyframe of each
+        for n, frame in enumerate(pictures(k, seconds * FRAME_RATE, width, height)):
             plane = frame.planes[0]
             luma = np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width]
             barcode.write(luma, n)
