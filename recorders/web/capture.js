@@ -37,10 +37,45 @@ const EVEN = 2;
 // More than this unsent means that the recorder does not read any more.
 const UNSENT_LIMIT = 64 * 1024 * 1024;
 
-const socket = new WebSocket(`ws://${location.host}${location.pathname}/socket`);
-socket.binaryType = "arraybuffer";
-const connected = new Promise((resolve) => socket.addEventListener("open", resolve));
-const tell = (type, rest = {}) => socket.readyState === WebSocket.OPEN && socket.send(JSON.stringify({ type, ...rest }));
+/**
+ * Runs in a shared worker: what a page's socket sends is shown to playwright's driver as well, in text, and a shared
+ * worker's is not. The first message is the socket's address; "open" is the first answer.
+ */
+function linkWorker() {
+  onconnect = ({ ports: [port] }) => {
+    let socket = null;
+    const begin = ({ address, limit, overrun }) => {
+      socket = new WebSocket(address);
+      socket.binaryType = "arraybuffer";
+      socket.onopen = () => port.postMessage({ type: "open" });
+      socket.onmessage = ({ data }) => port.postMessage(JSON.parse(data));
+      port.onmessage = ({ data }) => {
+        if (socket.readyState !== WebSocket.OPEN) return;
+        if (socket.bufferedAmount <= limit) return socket.send(data);
+        socket.send(overrun);
+        socket.close();
+      };
+    };
+    port.onmessage = ({ data }) => begin(data);
+  };
+}
+
+const handlers = {};
+const connected = new Promise((resolve) => (handlers.open = resolve));
+const link = new SharedWorker(URL.createObjectURL(new Blob([`(${linkWorker})()`]))).port;
+link.onmessage = ({ data }) => handlers[data.type]?.(data);
+link.postMessage({
+  address: `ws://${location.host}${location.pathname}/socket`,
+  limit: UNSENT_LIMIT,
+  overrun: said("error", { message: "The recorder does not take the browser's pictures any more" }),
+});
+
+function said(type, rest) {
+  return JSON.stringify({ type, ...rest });
+}
+
+/** Nothing happens before the recorder is connected. */
+const tell = (type, rest = {}) => link.postMessage(said(type, rest));
 const fail = (error) => tell("error", { message: String(error && error.message || error) });
 
 // Media waits to be sent together: each message costs in five processes.
@@ -53,26 +88,15 @@ function post(record) {
 
 function sendOutbox() {
   if (!outbox.length) return;
-  if (socket.bufferedAmount > UNSENT_LIMIT) {
-    fail("The recorder does not take the browser's pictures any more");
-    socket.close();
-  } else {
-    const message = new Uint8Array(outbox.reduce((sum, { byteLength }) => sum + byteLength, 0));
-    let at = 0;
-    for (const piece of outbox) {
-      message.set(new Uint8Array(piece.buffer ?? piece), at);
-      at += piece.byteLength;
-    }
-    socket.send(message);
+  const message = new Uint8Array(outbox.reduce((sum, { byteLength }) => sum + byteLength, 0));
+  let at = 0;
+  for (const piece of outbox) {
+    message.set(new Uint8Array(piece.buffer ?? piece), at);
+    at += piece.byteLength;
   }
+  link.postMessage(message.buffer, [message.buffer]);
   outbox = [];
 }
-
-const handlers = {};
-socket.addEventListener("message", ({ data }) => {
-  const message = JSON.parse(data);
-  handlers[message.type]?.(message);
-});
 
 /** The recorder's monotonic clock minus performance.now(), by the quickest of a few round trips. */
 async function monotonicOffset() {
