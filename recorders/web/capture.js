@@ -318,14 +318,14 @@ class Pictures {
 
 /**
  * Runs in a worker, where a file of the private file system can be written at once: puts pictures as they are into the
- * ring that the recorder maps (ring.py). While the recorder keeps up it is the first slot that is used again and again.
+ * ring that the recorder maps (ring.py), each into the first slot that is free.
  */
 function ringWorker() {
   const PAGE = 4096;
   const TAKEN_AT = 64;
   let file, options;
   let put = 0;
-  let slot = 0;
+  const used = []; // slots of pictures that the recorder is not done with, in their order
   const taken = new Uint32Array(1);
   let bytes = new Uint8Array(0);
 
@@ -338,14 +338,16 @@ function ringWorker() {
 
   async function add(picture) {
     file.read(taken, { at: TAKEN_AT });
-    const waiting = (put - taken[0]) >>> 0;
+    used.splice(0, used.length - ((put - taken[0]) >>> 0));
     const size = picture.allocationSize();
     const format = ["I420", "NV12"].indexOf(picture.format);
-    if (waiting >= options.slots || size > options.slotBytes || format < 0) return null;
-    slot = waiting ? (slot + 1) % options.slots : 0;
+    if (used.length >= options.slots || size > options.slotBytes || format < 0) return null;
+    let slot = 0;
+    while (used.includes(slot)) slot++;
     if (bytes.length !== size) bytes = new Uint8Array(size);
     await picture.copyTo(bytes);
     file.write(bytes, { at: PAGE + slot * options.slotBytes });
+    used.push(slot);
     put++;
     return { slot, format, width: picture.visibleRect.width, height: picture.visibleRect.height };
   }

@@ -10,7 +10,6 @@ import struct
 import time
 
 import av
-import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from recorders.config import RecorderConfig
@@ -19,7 +18,7 @@ from recorders.errors import Lost
 from recorders.formats import VideoCodec
 from recorders.spec import VideoSpec
 from recorders.web.colour import Matrix, h273
-from recorders.web.ring import Planes, Ring
+from recorders.web.ring import Ring
 
 # The first group that stands still has not yet the encoder's full quality.
 _REFINED = 2
@@ -133,20 +132,12 @@ class Raw:
             raise Lost("The browser's pictures are of a format that is not known here.")
         planes = self.ring.planes(slot, width, height)
         name, wanted = _FORMATS[format], (self._video.width, self._video.height)
-        if name == "yuv420p" and (width, height) == wanted:
-            self._copy(planes)
-        else:
-            same = av.VideoFrame.from_ndarray(planes, format=name)
-            self._last = self._reformatter.reformat(same, *wanted, "yuv420p", threads=1)
-        self.ring.release()
-
-    def _copy(self, planes: Planes) -> None:
-        """Into the memory of the picture before."""
-        self._pixels: Planes
-        if self._last is None or not hasattr(self, "_pixels"):
-            self._pixels = np.empty_like(planes)
-            self._last = av.VideoFrame.from_numpy_buffer(self._pixels, format="yuv420p")
-        np.copyto(self._pixels, planes)
+        picture = av.VideoFrame.from_numpy_buffer(planes, format=name)
+        if (name, (width, height)) != ("yuv420p", wanted):
+            picture = self._reformatter.reformat(picture, *wanted, "yuv420p", threads=1)
+        # Where it is, the last one is until now: it may be shown again.
+        self._last = picture
+        self.ring.release_older()
 
 
 class RawSlate:

@@ -2,8 +2,9 @@
 
 The recorder's own page writes them into a file of its origin's private file system (W3C File System Standard), which is
 an ordinary file in the browser's profile, so nothing of them passes a socket, the browser's other processes or
-playwright's driver. The file is a ring: a page with a secret of ours, by which it is known, and how many pictures have
-been taken out of it; then slots for one picture each. What is in which slot is told by the link (capture.js).
+playwright's driver. In the file are a page with a secret of ours, by which it is known, and how many pictures have
+been done with; then slots for one picture each. The newest one stays where it is, to be shown again, so that while the
+recorder keeps up two slots are used in turn. What is in which slot is told by the link (capture.js).
 """
 
 from __future__ import annotations
@@ -53,19 +54,20 @@ class Ring:
                     break
         else:
             raise Lost("The browser keeps its pictures where they cannot be found.")
-        self._taken = 0
+        self._seen = 0
 
     def planes(self, slot: int, width: int, height: int) -> Planes:
-        """The planes of an I420 (or NV12) picture, (height * 3 / 2, width), until `release`. Raises `Lost`."""
+        """The planes of an I420 (or NV12) picture, (height * 3 / 2, width), until the next one's
+        `release_older`. Raises `Lost`."""
         size = width * height * 3 // 2
         if slot >= self._slots or size > self._bytes or width % 2 or height % 2:
             raise Lost(f"The browser's picture of {width} x {height} pixels has no place.")
         return np.frombuffer(self._map, np.uint8, size, _PAGE + slot * self._bytes).reshape(-1, width)
 
-    def release(self) -> None:
-        """The oldest picture has been taken."""
-        self._taken += 1
-        struct.pack_into("<I", self._map, _TAKEN_AT, self._taken & 0xFFFFFFFF)
+    def release_older(self) -> None:
+        """All but the picture asked for last may be overwritten."""
+        struct.pack_into("<I", self._map, _TAKEN_AT, self._seen & 0xFFFFFFFF)
+        self._seen += 1
 
 
 def _slots(video: VideoSpec) -> int:

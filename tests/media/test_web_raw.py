@@ -44,19 +44,23 @@ class Browser:
         for path, secret in ((place, SECRET), (other, bytes(16))):  # the page under record may have made one as large
             path.write_bytes(secret + bytes(PAGE - 16 + self.slots * self._bytes))
         self._file = place.open("r+b", buffering=0)
+        self._used: list[int] = []
         self._put = 0
 
     def shows(self, level: int, format: int = I420, size: tuple[int, int] = (320, 180)) -> bytes:
         """A picture of one luma level; its place."""
         width, height = size
-        slot = self._put % self.slots
+        self._used = self._used[len(self._used) - self.waiting :]
+        slot = min(set(range(self.slots)) - set(self._used))
         self._file.seek(PAGE + slot * self._bytes)
         self._file.write(bytes([level]) * (width * height) + bytes([128]) * (width * height // 2))
+        self._used.append(slot)
         self._put += 1
         return struct.pack("<IHHB", slot, width, height, format)
 
     @property
     def waiting(self) -> int:
+        """Pictures that must stay as they are."""
         self._file.seek(64)
         return self._put - int(struct.unpack("<I", self._file.read(4))[0])
 
@@ -87,8 +91,16 @@ def test_pictures_come_out_as_they_were_and_what_is_missing_is_the_one_before(br
     assert [n for _, n, _ in out] == list(range(7, 13))
     assert levels(raw, out) == pytest.approx([40, 80, 80, 80, 80, 160], abs=3)
     assert [key for _, _, key in out] == [True, False, False, False, False, True]
-    assert browser.waiting == 0
+    assert browser.waiting == 1  # the last one, which may be shown again
     assert raw.track.matrix == 6
+
+
+def test_what_comes_next_leaves_the_picture_that_is_shown_as_it_is(browser: Browser, tmp_path: Path) -> None:
+    raw = pictures(browser, tmp_path)
+    out = raw.add(0, True, browser.shows(40))
+    places = [browser.shows(80), browser.shows(120)]
+    out += raw.add(2, False, b"") + raw.add(3, True, places[0]) + raw.add(4, True, places[1])
+    assert levels(raw, out) == pytest.approx([40, 40, 40, 80, 120], abs=3)
 
 
 def test_a_page_that_stands_still_is_encoded_once_and_goes_on_from_a_key(browser: Browser, tmp_path: Path) -> None:
@@ -181,7 +193,7 @@ def test_a_page_that_stands_still_after_its_browser_was_replaced_is_shown(tmp_pa
     output.picture(0, True, browser.shows(90))
     output.picture(1, True, browser.shows(120))
     output.picture(22, False, b"")
-    assert browser.waiting == 0
+    assert browser.waiting == 1  # the last one, which may be shown again
     assert output.left_out == 3
     output.picture(23, True, browser.shows(160))
     assert recording.shown() == pytest.approx([*[40] * 20, *[120] * 20, 160], abs=3)
@@ -197,7 +209,7 @@ def test_pictures_that_come_when_the_slate_is_there_keep_no_place_in_the_ring(tm
     output.go_on(beginning, "It crashed.")
     for n in range(browser.slots + 5):
         output.picture(n, True, browser.shows(90))
-        assert browser.waiting == 0
+        assert browser.waiting == 1  # the last one, which may be shown again
     output.picture(60, False, b"")
     assert (output.filled, output.left_out) == (49, 49)
     assert recording.shown() == pytest.approx([*[40] * 50, *[90] * 12], abs=3)
