@@ -43,13 +43,15 @@ def sounds(recording: Path) -> bool:
     )
 
 
-def kbps(recording: Path) -> float:
-    """The pictures' kbit/s."""
-    bits = seconds = 0.0
+def kbps(recording: Path, after: float) -> float:
+    """The pictures' kbit/s in the parts that begin `after` so many seconds or later."""
+    at = bits = seconds = 0.0
     for part in read_parts(str(recording)):
-        with open_parts([part]) as media:
-            bits += 8 * sum(packet.size for packet in media.demux(video=0))
-        seconds += part.extinf
+        if at >= after:
+            with open_parts([part]) as media:
+                bits += 8 * sum(packet.size for packet in media.demux(video=0))
+            seconds += part.extinf
+        at += part.extinf
     return bits / seconds / 1000
 
 
