@@ -53,9 +53,7 @@ def people(users: int, *, seconds: int) -> list[Path]:
 _Pictures = Callable[[int, int, int, int], Iterator[av.VideoFrame]]  # of a user, so many, of this width and height
 
 
-def _kept(
-    name: str, pictures: _Pictures, users: int, seconds: int, width: int, height: int, web: bool
-) -> list[Path]:
+def _kept(name: str, pictures: _Pictures, users: int, seconds: int, width: int, height: int, web: bool) -> list[Path]:
     """Made once."""
     sources = (__file__, barcode.__file__, people_seen.__file__)
     source = hashlib.sha256(b"".join(Path(source).read_bytes() for source in sources)).hexdigest()[:8]

@@ -1,5 +1,5 @@
-"""Native recordings of 1 to 9 users at 720p30 against ffmpeg and GStreamer doing the same from the same files: drawn test
-pictures, and people as cameras see them."""
+"""Native recordings of 1 to 9 users at 720p30 against ffmpeg and GStreamer doing the same from the same files: drawn
+test pictures, and people as cameras see them."""
 
 from __future__ import annotations
 

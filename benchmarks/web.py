@@ -66,7 +66,8 @@ def run(quick: bool) -> list[Table]:
         ],
         "SSIM: luma against the page without loss (a screenshot for the static page, and for the moving ones the very "
         "picture that was on the screen, known by its number); ours may be less than theirs by "
-        f"{_SSIM_LOST}. From {_FROM_S:.0f} s on. kbit/s: of the pictures. New pictures: those that differ from the one before.",
+        f"{_SSIM_LOST}. From {_FROM_S:.0f} s on. kbit/s: of the pictures. New pictures: those that differ from the one "
+        "before.",
     )
     with pages.serve() as base:
         for page, (title, goal) in _PAGES.items():
