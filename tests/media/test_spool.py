@@ -323,10 +323,10 @@ def test_what_is_fetched_is_what_was_stored_or_an_error(s3: S3, tmp_path: Path, 
 def hasty(monkeypatch: pytest.MonkeyPatch) -> int:
     """The time of a request, and what it moves, scaled down; the bytes of a file that takes several times as long at
     a third of a megabyte a second."""
-    monkeypatch.setattr(remote_module, "_REQUEST_S", 1.5)
-    monkeypatch.setattr(remote_module, "_AGAIN_S", 2.0)
-    monkeypatch.setattr(remote_module, "_PIECE", 32 * 1024)  # a tenth of a second: a busy machine may take some
-    return 40 * 32 * 1024 + 1000
+    monkeypatch.setattr(remote_module, "_REQUEST_S", 2.5)
+    monkeypatch.setattr(remote_module, "_AGAIN_S", 3.3)
+    monkeypatch.setattr(remote_module, "_PIECE", 64 * 1024)  # a fifth of a second; a busy machine may take some
+    return 28 * 64 * 1024 + 1000
 
 
 _SLOW = 320 * 1024
