@@ -46,12 +46,10 @@ def copy(planes: Planes, out: Planes) -> None:
 
 def plain_planes(colour: Colour, width: int, height: int) -> Planes:
     """Planes of even size, all of one colour."""
-    y, u, v = colour
-    return (
-        np.full((height, width), y, np.uint8),
-        np.full((height // 2, width // 2), u, np.uint8),
-        np.full((height // 2, width // 2), v, np.uint8),
-    )
+    planes = empty_planes(width, height)
+    for plane, level in zip(planes, colour, strict=True):
+        plane[...] = level
+    return planes
 
 
 def colour_of(text: str) -> Colour:

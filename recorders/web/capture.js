@@ -39,13 +39,13 @@ const UNSENT_LIMIT = 64 * 1024 * 1024;
 
 /**
  * Runs in a shared worker: what a page's socket sends is shown to playwright's driver as well, in text, and a shared
- * worker's is not. The first message is the socket's address; "open" is the first answer.
+ * worker's is not. The first message has the socket's address, and how much may be unsent and what is said then; "open" is
+ * the first answer.
  */
 function linkWorker() {
   onconnect = ({ ports: [port] }) => {
-    let socket = null;
-    const begin = ({ address, limit, overrun }) => {
-      socket = new WebSocket(address);
+    port.onmessage = ({ data: { address, limit, overrun } }) => {
+      const socket = new WebSocket(address);
       socket.binaryType = "arraybuffer";
       socket.onopen = () => port.postMessage({ type: "open" });
       socket.onmessage = ({ data }) => port.postMessage(JSON.parse(data));
@@ -56,13 +56,15 @@ function linkWorker() {
         socket.close();
       };
     };
-    port.onmessage = ({ data }) => begin(data);
   };
 }
 
+/** The address of a script that runs this function. */
+const script = (run) => URL.createObjectURL(new Blob([`(${run})()`]));
+
 const handlers = {};
 const connected = new Promise((resolve) => (handlers.open = resolve));
-const link = new SharedWorker(URL.createObjectURL(new Blob([`(${linkWorker})()`]))).port;
+const link = new SharedWorker(script(linkWorker)).port;
 link.onmessage = ({ data }) => handlers[data.type]?.(data);
 link.postMessage({
   address: `ws://${location.host}${location.pathname}/socket`,
@@ -369,7 +371,7 @@ function ringWorker() {
 
 /** A worker with an open ring, or null where there cannot be one. */
 async function openRing(options) {
-  const worker = new Worker(URL.createObjectURL(new Blob([`(${ringWorker})()`])));
+  const worker = new Worker(script(ringWorker));
   const answer = new Promise((resolve) => (worker.onmessage = ({ data }) => resolve(data)));
   worker.postMessage({ options });
   const { error } = await answer;
