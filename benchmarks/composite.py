@@ -86,13 +86,13 @@ def _ideal(clips: Sequence[Path], where: Sequence[Place], wanted: Sequence[Seque
     canvases = [np.full((HEIGHT, WIDTH), BLACK[0], np.uint8) for _ in wanted]
     for k, (clip, place) in enumerate(zip(clips, where, strict=True)):
         needed = {numbers[k] for numbers in wanted}
-        scaled = dict(scaled_luma(clip, place.width, place.height, needed))
+        scaled = dict(_scaled_luma(clip, place.width, place.height, needed))
         for canvas, numbers in zip(canvases, wanted, strict=True):
             canvas[place.inside] = scaled[numbers[k]]
     return canvases
 
 
-def scaled_luma(clip: Path, width: int, height: int, needed: set[int]) -> Iterator[tuple[int, Luma]]:
+def _scaled_luma(clip: Path, width: int, height: int, needed: set[int]) -> Iterator[tuple[int, Luma]]:
     """The luma of some pictures of a clip, scaled as well as swscale can (Lanczos)."""
     reformatter = VideoReformatter()
     with av.open(str(clip)) as media:

@@ -6,22 +6,25 @@ CPU-seconds a second of both.
 
 from __future__ import annotations
 
+import itertools
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import av
-import numpy as np
 
 from benchmarks.clips import FRAME_RATE
-from benchmarks.composite import HEIGHT, WIDTH, places, scaled_luma
+from benchmarks.composite import HEIGHT, WIDTH
 from recorders.config import EncoderConfig
 from recorders.encoder import AudioEncoder, VideoEncoder
+from recorders.native.compositor import Compositor
+from recorders.native.layout import Seat, arrange
+from recorders.native.planes import copy, planes_of
 from recorders.spec import AudioSpec, VideoSpec
 
 _WARM = 30
-_KEPT = 120  # ideal pictures, encoded over and over
+_KEPT = 120  # composites, encoded over and over
 
 
 def measure(clips: Sequence[Path], seconds: float) -> tuple[float, float]:
@@ -64,13 +67,23 @@ def _decoded(clip: Path) -> Iterator[list[av.AudioFrame]]:
 
 
 def _composites(clips: Sequence[Path]) -> list[av.VideoFrame]:
-    canvases = [np.full((HEIGHT * 3 // 2, WIDTH), 128, np.uint8) for _ in range(_KEPT)]
-    for canvas in canvases:
-        canvas[:HEIGHT] = 16
-    for clip, place in zip(clips, places(len(clips)), strict=True):
-        for n, luma in scaled_luma(clip, place.width, place.height, set(range(_KEPT))):
-            canvases[n][place.inside] = luma
-    return [av.VideoFrame.from_ndarray(canvas, "yuv420p") for canvas in canvases]
+    """What a recording of the clips encodes."""
+    users = [f"user{k + 1}" for k in range(len(clips))]
+    compositor = Compositor(WIDTH, HEIGHT)
+    compositor.arrange(arrange("flat", [Seat(user, "") for user in users], WIDTH, HEIGHT))
+    composites = []
+    for pictures in itertools.islice(zip(*map(_pictures, clips), strict=True), _KEPT):
+        for user, picture in zip(users, pictures, strict=True):
+            compositor.show(user, picture)
+        compositor.compose()
+        composites.append(empty := av.VideoFrame(WIDTH, HEIGHT, "yuv420p"))
+        copy(planes_of(compositor.canvas), planes_of(empty))
+    return composites
+
+
+def _pictures(clip: Path) -> Iterator[av.VideoFrame]:
+    with av.open(str(clip)) as media:
+        yield from media.decode(video=0)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 import av
 from av.video.reformatter import ColorRange
 
-from recorders.native.halve import Halver
 from recorders.native.layout import Cell
 from recorders.native.planes import BLACK, Planes, area_of, copy, empty_planes, plain_planes, planes_of
 from recorders.native.scaler import BT709, Scaler, fitted
@@ -53,7 +52,6 @@ class Compositor:
         self._planes = planes_of(self.canvas)
         self._background = background or plain_planes(BLACK, width, height)
         self._labels = labels
-        self._halver = Halver()
         self._views: list[_View] = []  # lowest first
         self._by_uid: dict[str, list[_View]] = {}
         self._fill(0, 0, width, height)
@@ -72,7 +70,7 @@ class Compositor:
             below = [other for other in self._views if other.cell.overlaps(cell)]
             under = tuple(other.cell for other in below)
             if view is None:
-                view = _View(cell, Scaler(self._halver), picture=pictures.get(cell.uid))
+                view = _View(cell, Scaler(), picture=pictures.get(cell.uid))
             elif under != view.below or any(cell.overlaps(other) for other in cleared):
                 view.bare = True
             view.below, view.above, view.hidden = under, [], False
