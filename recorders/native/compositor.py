@@ -38,7 +38,7 @@ class _View:
 
 
 class Compositor:
-    """A canvas of `width` x `height` even pixels; `canvas` may be encoded between any two calls.
+    """A canvas of `width` x `height` even pixels; `canvas` may be encoded after `compose`.
 
     Where nothing is drawn the `background` is seen, by default black. `labels` puts names on pictures.
     """
@@ -85,21 +85,24 @@ class Compositor:
             self._by_uid.setdefault(view.cell.uid, []).append(view)
 
     def show(self, uid: str, picture: av.VideoFrame | None) -> None:
-        """The newest picture of a participant, of any size and format; None for a tile with its name."""
+        """The newest picture of a participant, of any size and format; None for a tile with its name.
+
+        What neither covers nor is covered is drawn at once, while a picture that has just been decoded is in the
+        processor's cache; the rest by `compose`.
+        """
         for view in self._by_uid.get(uid, ()):
             if picture is view.picture:
                 continue
             view.picture = picture
             view.stale, view.unlike = True, False
+            if not view.below and not view.above:
+                self._draw(view)
 
-    def compose(self) -> bool:
-        """Draw what has changed; tells whether anything had."""
-        changed = False
+    def compose(self) -> None:
+        """Draw what has changed."""
         for view in self._views:
             if (view.stale or view.bare) and not view.hidden:
                 self._draw(view)
-                changed = True
-        return changed
 
     def _draw(self, view: _View) -> None:
         if view.picture is None or view.unlike or not self._draw_picture(view, view.picture):

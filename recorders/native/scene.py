@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -72,9 +72,10 @@ class Picture:
         self.alive = False
         for participant, picture in zip(stage.roster, self._due(due + self._half_frame), strict=True):
             self._look_at(participant, picture, moment)
-        self._arrange(moment)
-        for participant in stage.roster:
-            compositor.show(participant.uid, participant.picture if participant.shown else None)
+            self._show(participant)
+        if self._arrange(moment):
+            for participant in stage.roster:
+                self._show(participant)
         compositor.compose()
         if compositor.undrawn > self._undrawn:
             stage.count("frames_undrawn", compositor.undrawn - self._undrawn)
@@ -98,8 +99,11 @@ class Picture:
         waited = moment - self._delay - participant.since >= _FIRST_PICTURE_S
         participant.seated = participant.seated or recent or participant.camera_off or waited
 
-    def _arrange(self, moment: float) -> None:
-        """Move cells if those who are there, or their pictures' shape, ask for it."""
+    def _show(self, participant: Participant) -> None:
+        self._compositor.show(participant.uid, participant.picture if participant.shown else None)
+
+    def _arrange(self, moment: float) -> bool:
+        """Move cells if those who are there, or their pictures' shape, ask for it; tells whether it was so."""
         roster = [participant for participant in self._stage.roster if participant.seated]
         seats = tuple(participant.seat for participant in roster)
         tall = sum(0 if one.tall is None else 1 if one.tall else -1 for one in roster)
@@ -109,7 +113,7 @@ class Picture:
             tall > 0 if tall else None,
         )
         if arranged == self._arranged:
-            return
+            return False
         self._arranged = arranged
         subject = self._subject
         cells = arrange(
@@ -123,24 +127,26 @@ class Picture:
         )
         self._compositor.arrange(cells)
         self._stage.arranged(cells)
+        return True
 
-    def _due(self, t: float) -> list[av.VideoFrame | None]:
+    def _due(self, t: float) -> Iterator[av.VideoFrame | None]:
         """Everybody's next picture, in the order of the roster."""
-
-        def decode(participants: Sequence[Participant]) -> list[av.VideoFrame | None]:
-            return [participant.video.due(t) for participant in participants]
-
         roster = self._stage.roster
-        if len(roster) < _SHARED:
-            return decode(roster)
-        half = len(roster) // 2
-        others = self._second.submit(decode, roster[half:])
-        return decode(roster[:half]) + others.result()
+        half = len(roster) // 2 if len(roster) >= _SHARED else len(roster)
+        others = self._second.submit(_decode, roster[half:], t) if half < len(roster) else None
+        for participant in roster[:half]:
+            yield participant.video.due(t)
+        if others is not None:
+            yield from others.result()
 
     @property
     def still(self) -> av.VideoFrame:
         """The picture as it was last."""
         return self._compositor.canvas
+
+
+def _decode(participants: Sequence[Participant], t: float) -> list[av.VideoFrame | None]:
+    return [participant.video.due(t) for participant in participants]
 
 
 class Sound:

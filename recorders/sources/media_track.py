@@ -60,10 +60,10 @@ class PictureTrack:
             if not packet.is_keyframe:
                 return
             self._rotation = self._rotation_of(packet)
-        time_base = packet.time_base  # the filter takes all out of the packet
+        unit = float(packet.time_base)  # the filter takes all out of the packet
         try:
             for one in self._filter.filter(packet) if self._filter else (packet,):
-                t = offset + float((one.dts if one.pts is None else one.pts) * time_base)
+                t = offset + ((one.dts if one.pts is None else one.pts) or 0) * unit
                 frame = EncodedFrame(self._codec, bytes(one), t, one.is_keyframe, self._extradata, self._rotation)
                 self._sink.encoded(self._user, "video", frame)
         except (av.FFmpegError, ValueError):
@@ -82,4 +82,4 @@ class PictureTrack:
 
 def _seconds(pts: int | None, packet: Any) -> float:
     """Stream time of what was decoded from a packet."""
-    return float((packet.dts if pts is None else pts) * packet.time_base)
+    return (packet.dts if pts is None else pts) * float(packet.time_base)

@@ -42,7 +42,7 @@ def test_colours_in_their_cells_letterboxed() -> None:
     compositor.arrange(grid(2))
     compositor.show("u0", picture(RED))
     compositor.show("u1", picture(GREEN, 180, 320))  # portrait
-    assert compositor.compose()
+    compositor.compose()
     assert close(at(compositor, 160, 180), RED)
     assert close(at(compositor, 480, 180), GREEN)
     assert at(compositor, 160, 20) == BLACK  # 320x180 in a cell of 320x360: bars above and below
@@ -58,12 +58,12 @@ def test_only_what_changed_is_drawn() -> None:
     for i in range(4):
         compositor.show(f"u{i}", picture(RED))
     compositor.compose()
+    compositor.compose()
     assert compositor.drawn_cells == 4
-    assert not compositor.compose()
-    compositor.show("u2", picture(BLUE))
     luma = planes_of(compositor.canvas)[0]
     luma[0:180, 320:640] = 77  # would be seen if another cell were touched
-    assert compositor.compose()
+    compositor.show("u2", picture(BLUE))
+    compositor.compose()
     assert compositor.drawn_cells == 5
     assert (luma[0:180, 320:640] == 77).all()
     assert close(at(compositor, 160, 270), BLUE)
@@ -191,8 +191,10 @@ def test_a_picture_that_cannot_be_converted_is_a_tile_beside_the_others(labels: 
     for i in range(2):
         compositor.show("u0", av.VideoFrame(320, 180, "gray32le"))
         compositor.show("u1", picture(GREEN))
-        assert compositor.compose()
-        assert not compositor.compose()
+        compositor.compose()
+        drawn = compositor.drawn_cells
+        compositor.compose()
+        assert compositor.drawn_cells == drawn
         assert compositor.undrawn == i + 1
         assert np.array_equal(planes_of(compositor.canvas)[0][:, :320], planes_of(tiles.canvas)[0][:, :320])
         assert close(at(compositor, 480, 180), GREEN)
