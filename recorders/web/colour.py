@@ -1,7 +1,7 @@
 """Telling players the truth about the matrix of the pictures' colours.
 
 Without a GPU, Chromium converts captured pictures to YUV by BT.601's matrix but marks them as BT.709. Which it was
-is measured on a page of a known colour (capture.js); here the marks in the streams are set right.
+is measured on a page of a known colour (capture_worker.js); here the marks in the streams are set right.
 """
 
 from __future__ import annotations

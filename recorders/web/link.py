@@ -1,10 +1,10 @@
 """The loopback server between the recorder and its own page in the browser.
 
-It serves that page and one WebSocket, on 127.0.0.1 only, below a path that nobody can guess and with the page's
-origin required, so that a page under record cannot reach it.
+It serves that page, its worker's script and one WebSocket, on 127.0.0.1 only, below a path that nobody can guess and
+with the page's origin required, so that a page under record cannot reach it.
 
 From the browser, JSON: ping, selected, ready, video, begun, status, ended, error, done; binary: pictures and
-sound (laid out in capture.js). To the browser, JSON: pong, go, stop.
+sound (laid out in capture_worker.js). To the browser, JSON: pong, go, stop.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from websockets.http11 import Request, Response
 
 _SCRIPT = Path(__file__).with_name("capture.js")
+_WORKER = Path(__file__).with_name("capture_worker.js")
 _PICTURE, _SOUND = 1, 2
 _MAX_MESSAGE = 64 * 1024 * 1024
 # How long the end of the capture waits for a better reason.
@@ -125,13 +126,12 @@ class Link:
         path = request.path
         if secrets.compare_digest(path.encode(), f"/{self._secret}/socket".encode()) and self._connection is None:
             return None
-        if not secrets.compare_digest(path.encode(), f"/{self._secret}".encode()):
-            return connection.respond(http.HTTPStatus.NOT_FOUND, "")
-        page = f"<!doctype html><meta charset=utf-8><link rel=icon href=data:,><script>{_SCRIPT.read_text()}</script>"
-        response = connection.respond(http.HTTPStatus.OK, page)
-        del response.headers["Content-Type"]
-        response.headers["Content-Type"] = "text/html; charset=utf-8"
-        return response
+        if secrets.compare_digest(path.encode(), f"/{self._secret}".encode()):
+            page = f"<!doctype html><meta charset=utf-8><link rel=icon href=data:,><script>{_SCRIPT.read_text()}</script>"
+            return _served(connection, "text/html", page)
+        if secrets.compare_digest(path.encode(), f"/{self._secret}/worker".encode()):
+            return _served(connection, "text/javascript", _WORKER.read_text())
+        return connection.respond(http.HTTPStatus.NOT_FOUND, "")
 
     async def _serve(self, connection: ServerConnection) -> None:
         from websockets.exceptions import ConnectionClosed
@@ -183,6 +183,13 @@ class Link:
     def _break(self, error: Lost) -> None:
         if not self.broken.done():
             self.broken.set_exception(error)
+
+
+def _served(connection: ServerConnection, kind: str, text: str) -> Response:
+    response = connection.respond(http.HTTPStatus.OK, text)
+    del response.headers["Content-Type"]
+    response.headers["Content-Type"] = f"{kind}; charset=utf-8"
+    return response
 
 
 def _records(message: bytes) -> Iterator[bytes]:

@@ -4,7 +4,7 @@ The recorder's own page writes them into a file of its origin's private file sys
 an ordinary file in the browser's profile, so nothing of them passes a socket, the browser's other processes or
 playwright's driver. In the file are a page with a secret of ours, by which it is known, and how many pictures have
 been done with; then slots for one picture each. The newest one stays where it is, to be shown again, so that while the
-recorder keeps up two slots are used in turn. What is in which slot is told by the link (capture.js).
+recorder keeps up two slots are used in turn. What is in which slot is told by the link (capture_worker.js).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _PLACE = "*/File System/*/t/*/*"
 
 
 def options(video: VideoSpec, secret: bytes) -> dict[str, Any]:
-    """How capture.js is to make the file."""
+    """How capture_worker.js is to make the file."""
     return {"secret": list(secret), "slots": _slots(video), "slotBytes": _slot_bytes(video)}
 
 

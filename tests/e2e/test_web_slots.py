@@ -1,4 +1,4 @@
-"""When the pictures of a page are shown: the clock of capture.js, given pictures at known times, in a real browser."""
+"""When the pictures of a page are shown: the clock of capture_worker.js, given pictures at known times, in a real browser."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def show() -> Iterator[Show]:
         path = find_chromium(WebConfig(), playwright.chromium.executable_path)
         browser = playwright.chromium.launch(executable_path=path, chromium_sandbox=False)
         page = browser.new_page()
-        body = f"<script>{link._SCRIPT.read_text()}</script>"
+        body = f"<script>{link._WORKER.read_text()}</script>"
         page.route("http://recorder.test/", lambda route: route.fulfill(content_type="text/html", body=body))
         page.goto("http://recorder.test/")
 

@@ -32,7 +32,7 @@ I420, NV12 = 0, 1
 
 
 class Browser:
-    """Does what capture.js does with the file."""
+    """Does what capture_worker.js does with the file."""
 
     def __init__(self, profile: Path) -> None:
         told = options(VIDEO, SECRET)
