@@ -61,7 +61,7 @@ _ENABLED_FEATURES = ("NetworkServiceInProcess2", "CDPScreenshotNewSurface", "Ski
 _FLAGS = (
     "--headless=new",  # the old headless, and the headless shell, refuse getDisplayMedia
     "--autoplay-policy=no-user-gesture-required",
-    "--disable-audio-output",  # the page plays to nowhere, at 48 kHz: no sound card and no sound server is asked
+    "--disable-audio-output",  # the page plays to nowhere, at 44.1 kHz: no sound card and no sound server is asked
     "--disable-background-timer-throttling",
     "--disable-backgrounding-occluded-windows",
     "--disable-renderer-backgrounding",

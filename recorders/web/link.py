@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 _SCRIPT = Path(__file__).with_name("capture.js")
 _WORKER = Path(__file__).with_name("capture_worker.js")
+_HEAD = "<!doctype html><meta charset=utf-8><link rel=icon href=data:,>"
 _PICTURE, _SOUND = 1, 2
 _MAX_MESSAGE = 64 * 1024 * 1024
 # How long the end of the capture waits for a better reason.
@@ -127,8 +128,7 @@ class Link:
         if secrets.compare_digest(path.encode(), f"/{self._secret}/socket".encode()) and self._connection is None:
             return None
         if secrets.compare_digest(path.encode(), f"/{self._secret}".encode()):
-            page = f"<!doctype html><meta charset=utf-8><link rel=icon href=data:,><script>{_SCRIPT.read_text()}</script>"
-            return _served(connection, "text/html", page)
+            return _served(connection, "text/html", f"{_HEAD}<script>{_SCRIPT.read_text()}</script>")
         if secrets.compare_digest(path.encode(), f"/{self._secret}/worker".encode()):
             return _served(connection, "text/javascript", _WORKER.read_text())
         return connection.respond(http.HTTPStatus.NOT_FOUND, "")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _MEMORY = (b"RssAnon", b"RssShmem", b"VmSwap")
+_AT_ONCE = 65536
 # What was started while one looked is found by looking again.
 _LOOKS = 3
 
@@ -35,15 +36,27 @@ def parent(pid: int) -> int | None:
 def family(pid: int) -> Iterator[Process]:
     """A process and all that it has started and that live."""
     with contextlib.suppress(OSError):
-        folder = Path("/proc", str(pid))
-        status = dict(line.split(b":", 1) for line in (folder / "status").read_bytes().splitlines())
+        folder = f"/proc/{pid}"
+        status = dict(line.split(b":", 1) for line in _read(f"{folder}/status").splitlines())
         memory = sum(int(status[name].split()[0]) for name in _MEMORY if name in status) * 1024
-        renders = b"--type=renderer" in (folder / "cmdline").read_bytes()
+        renders = b"--type=renderer" in _read(f"{folder}/cmdline")
         yield Process(pid, renders, memory, int(status[b"Threads"]))
-        for task in os.listdir(folder / "task"):  # noqa: PTH208
+        for task in os.listdir(f"{folder}/task"):  # noqa: PTH208
             with contextlib.suppress(FileNotFoundError):
-                for child in (folder / "task" / task / "children").read_bytes().split():
+                for child in _read(f"{folder}/task/{task}/children").split():
                     yield from family(int(child))
+
+
+def _read(path: str) -> bytes:
+    """As a `Path` would, in a third of the time: some two hundred of them are read each second."""
+    file = os.open(path, os.O_RDONLY)
+    try:
+        parts = []
+        while part := os.read(file, _AT_ONCE):
+            parts.append(part)
+        return b"".join(parts)
+    finally:
+        os.close(file)
 
 
 def kill_browser(profile: Path) -> None:
