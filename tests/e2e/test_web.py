@@ -149,11 +149,12 @@ def test_frames_are_exact_and_in_sync_at_other_rates(tmp_path: Path, rate: int) 
 
 
 class _HeldUp(Browser):
-    """Its recorder's page does nothing else for 0.4 s now and then, as on a machine that is busy."""
+    """The worker of its recorder's page does nothing else for 0.4 s now and then, as on a machine that is busy."""
 
     async def recorder(self, address: str) -> Page:
         page = await super().recorder(address)
-        await page.evaluate("setInterval(() => { for (const t = Date.now(); Date.now() < t + 400;); }, 1300)")
+        worker = page.workers[0] if page.workers else await page.wait_for_event("worker", timeout=5000)
+        await worker.evaluate("setInterval(() => { for (const t = Date.now(); Date.now() < t + 400;); }, 1300)")
         return page
 
 

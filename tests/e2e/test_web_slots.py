@@ -1,4 +1,4 @@
-"""When a page's pictures are shown: the clock of capture_worker.js, given pictures at known times, in a real browser."""
+"""When a page's pictures are shown: the clock of capture_worker.js given pictures at known times, in a real browser."""
 
 from __future__ import annotations
 
