@@ -7,7 +7,8 @@ const AUDIO = 2;
 const PINGS = 12;
 // How long to wait for a picture of the blank tab.
 const MEASURE_MS = 2000;
-const AUDIO_BATCH_MS = 100;
+// At most so much sound goes in one message.
+const AUDIO_BATCH_MS = 200;
 const EARLY_BLOCKS = 20;
 const TICK_MS = 100;
 const STATUS_MS = 1000;
@@ -534,12 +535,12 @@ async function drain(stream, take) {
   }
 }
 
-/** Takes sound some ten times a second, block by block, with the time of each. */
+/** Takes what there is of a stream for `sound` (a `Sound`), some ten times a second. */
 class SoundDrain {
-  constructor(stream, clock, take) {
+  constructor(stream, clock, sound) {
     this.reader = stream.getReader();
     this.clock = clock;
-    this.take = take;
+    this.sound = sound;
     this.quickest = Infinity; // between a block's time and its coming
     this.hurry = false;
     this.wake = () => {};
@@ -551,11 +552,12 @@ class SoundDrain {
       const { value, done } = await this.reader.read();
       if (done) return;
       const time = this.clock.map(value.timestamp);
-      this.take(value, time);
+      this.sound.add(value, time);
       value.close();
       const delay = performance.now() - time;
       this.quickest = Math.min(this.quickest, delay);
       if (delay - this.quickest > AUDIO_NEWEST_MS) continue;
+      this.sound.flush();
       this.rested?.();
       if (!this.hurry) await new Promise((resolve) => setTimeout((this.wake = resolve), AUDIO_REST_MS));
     }
@@ -571,8 +573,9 @@ class SoundDrain {
 }
 
 /**
- * The matrix by which captured pictures really are converted to YUV, whatever they are marked with. The tab to
- * record is green until it is sent to its page, and repainted all the time: luma 145 by BT.601, 173 by BT.709. Null if it cannot be told.
+ * The matrix by which captured pictures really are converted to YUV, whatever they are marked with; null if it cannot
+ * be told. The tab to record is green until it is sent to its page, and repainted all the time: luma 145 by BT.601, 173
+ * by BT.709.
  */
 async function measureMatrix(stream) {
   const reader = stream.getReader();
@@ -628,6 +631,7 @@ handlers.options = ({ options }) => {
 
 async function record(streams, config, options) {
   if (options.configs.length && !config) throw new Error("it has no video encoder for this size");
+  handlers.ended = () => tell("ended");
   const matrix = config ? await measureMatrix(streams.green) : null;
   tell("selected");
   const offset = await monotonicOffset();
@@ -680,7 +684,6 @@ async function record(streams, config, options) {
     tell("done", { seconds: (end - (sound.origin ?? end)) / 1000 });
   };
 
-  handlers.ended = () => tell("ended");
   if (slots) {
     const clock = new CaptureClock(offset);
     drain(streams.pictures, (picture) => {
@@ -690,7 +693,7 @@ async function record(streams, config, options) {
     }).catch(fail);
   }
   if (streams.sound) {
-    sounds = new SoundDrain(streams.sound, new CaptureClock(offset), (data, time) => sound.add(data, time));
+    sounds = new SoundDrain(streams.sound, new CaptureClock(offset), sound);
     sounds.run().catch(fail);
   }
   handlers.stop = () => stop().catch(fail);
