@@ -416,6 +416,7 @@ class RawPictures {
 class Sound {
   constructor() {
     this.origin = undefined;
+    this.until = Infinity; // what begins from then on is not recorded
     this.early = []; // what came last before the origin: sound comes later than pictures
     this.end = undefined; // when the last block ended
     this.gaps = 0;
@@ -435,6 +436,7 @@ class Sound {
   }
 
   add(data, time) {
+    if (time >= this.until) return;
     const { numberOfFrames: samples, numberOfChannels: channels, sampleRate } = data;
     const planes = [];
     for (let planeIndex = 0; planeIndex < channels; planeIndex++) {
@@ -673,6 +675,7 @@ async function record(streams, config, options) {
   const stop = async () => {
     const end = performance.now();
     handlers.ended = null;
+    sound.until = end;
     if (slots?.origin !== undefined) {
       slots.fill(end);
       await pictures.flush();
