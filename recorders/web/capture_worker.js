@@ -95,8 +95,8 @@ async function monotonicOffset() {
     const pong = new Promise((resolve) => (handlers.pong = resolve));
     tell("ping");
     const { monotonic } = await pong;
-    const came = performance.now();
-    if (came - sent < best.trip) best = { trip: came - sent, offset: monotonic - (sent + came) / 2 };
+    const now = performance.now();
+    if (now - sent < best.trip) best = { trip: now - sent, offset: monotonic - (sent + now) / 2 };
   }
   return best.offset;
 }
@@ -114,13 +114,13 @@ class CaptureClock {
 
   map(timestamp) {
     const stamp = timestamp / 1000;
-    const came = performance.now();
+    const now = performance.now();
     if (this.offset === undefined) {
-      const fit = this.candidates.find((offset) => Math.abs(came - (stamp - offset)) < 1000);
+      const fit = this.candidates.find((offset) => Math.abs(now - (stamp - offset)) < 1000);
       this.known = fit !== undefined;
-      this.offset = this.known ? fit : stamp - came;
+      this.offset = this.known ? fit : stamp - now;
     }
-    if (!this.known) this.offset = Math.max(this.offset, stamp - came);
+    if (!this.known) this.offset = Math.max(this.offset, stamp - now);
     return stamp - this.offset;
   }
 }
@@ -651,9 +651,9 @@ async function record(streams, config, options) {
   const begin = () => {
     if (sound.origin !== undefined) return;
     enough = Infinity;
-    const begun = performance.now();
+    const now = performance.now();
     // A page that moves keeps its pace: then its pictures come in the middle of what rounds to their slot.
-    const origin = begun - captured < MOVING_MS ? captured + seenAfter - (even ? 0 : UNEVEN * period) : begun;
+    const origin = now - captured < MOVING_MS ? captured + seenAfter - (even ? 0 : UNEVEN * period) : now;
     slots?.begin(origin);
     sound.begin(origin);
     tell("begun", { monotonic: (origin + offset) / 1000 });

@@ -28,7 +28,7 @@ class Process:
 def parent(pid: int) -> int | None:
     """Of a process; None when it has ended."""
     with contextlib.suppress(OSError):
-        status = Path("/proc", str(pid), "status").read_bytes()
+        status = _read(f"/proc/{pid}/status")
         return int(status.partition(b"\nPPid:")[2].split(None, 1)[0])
     return None
 
@@ -76,7 +76,7 @@ def _marked(profile: Path) -> Iterator[int]:
     for name in os.listdir("/proc"):  # noqa: PTH208
         if name.isdecimal():
             with contextlib.suppress(OSError):  # it has ended meanwhile
-                command = Path("/proc", name, "cmdline").read_bytes()
+                command = _read(f"/proc/{name}/cmdline")
                 # Chromium's own children have theirs as one word, with spaces.
                 if mark + b"\0" in command or mark + b" " in command:
                     yield int(name)
