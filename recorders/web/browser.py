@@ -57,7 +57,7 @@ _DISABLED_FEATURES = (
     "ThirdPartyStoragePartitioning",
 )
 # A process of its own for the network takes 17 MB, and is not in a sandbox on Linux either; others are playwright's.
-_ENABLED_FEATURES = ("NetworkServiceInProcess2", "CDPScreenshotNewSurface", "SkipListAccountsWithoutGaiaCookies")
+_ENABLED_FEATURES = ("AudioServiceSandbox", "NetworkServiceInProcess2", "CDPScreenshotNewSurface", "SkipListAccountsWithoutGaiaCookies")
 _FLAGS = (
     "--headless=new",  # the old headless, and the headless shell, refuse getDisplayMedia
     "--autoplay-policy=no-user-gesture-required",
