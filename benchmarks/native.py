@@ -43,7 +43,7 @@ def run(quick: bool) -> list[Table]:
     cost = Table(
         "Native: 720p30, 1000 kbit/s, CPU-seconds per recorded second",
         ["users", *names, *(f"{name} (goal {goal})" for name, goal in _GOALS), "decoding + encoding alone"],
-        f"Medians of {runs} runs of {window:.0f} s in the steady state, of the ratios within a run, too; the ways taking "
+        f"Medians of {runs} runs of {window:.0f} s in the steady state, and of the ratios within each; the ways take "
         "turns; the whole process tree. "
         "All read the same H.264 + Opus files in real time, scale bilinearly (ours shrinks by means) and encode with "
         "the same x264 settings in one thread, but for `balanced`, the default. Goals are those of 4 users; that of "

@@ -56,8 +56,14 @@ _DISABLED_FEATURES = (
     "PreconnectToSearch",
     "ThirdPartyStoragePartitioning",
 )
-# A process of its own for the network takes 17 MB, and is not in a sandbox on Linux either; others are playwright's.
-_ENABLED_FEATURES = ("AudioServiceSandbox", "NetworkServiceInProcess2", "CDPScreenshotNewSurface", "SkipListAccountsWithoutGaiaCookies")
+# A process of its own for the network takes 17 MB, and is not in a sandbox on Linux either. The one that mixes sound is
+# in its sandbox if asked for, and takes 15 MB less, as a fork of what is there already. The others are playwright's.
+_ENABLED_FEATURES = (
+    "AudioServiceSandbox",
+    "NetworkServiceInProcess2",
+    "CDPScreenshotNewSurface",
+    "SkipListAccountsWithoutGaiaCookies",
+)
 _FLAGS = (
     "--headless=new",  # the old headless, and the headless shell, refuse getDisplayMedia
     "--autoplay-policy=no-user-gesture-required",
@@ -70,7 +76,8 @@ _FLAGS = (
     f"--enable-features={','.join(_ENABLED_FEATURES)}",
 )
 _WEB_GL = ("--use-angle=swiftshader-webgl", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist")
-_NO_WEB_GL = ("--disable-gpu", "--disable-3d-apis")
+# Without a rasterizer that nobody asks for, the GPU process takes 15 MB less and is in its sandbox.
+_NO_WEB_GL = ("--disable-gpu", "--disable-3d-apis", "--disable-software-rasterizer")
 # The colour is one that tells by which matrix pictures are converted; it is painted again all the time, so that a
 # picture of it comes even when the first one was captured before it was there.
 _BLANK = """title => {

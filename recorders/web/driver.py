@@ -14,6 +14,8 @@ _PRELOADED = Path(__file__).with_name("driver.cjs")
 # It lives for a few small messages: without room for garbage and without compiled code it takes a fifth less memory.
 # It keeps what a page prints and throws, however long: at eight times what it needs it ends, and the browser with it.
 _OPTIONS = f'--max-semi-space-size=1 --max-old-space-size=256 --jitless --require="{_PRELOADED}"'
+# glibc gives blocks of so many bytes back to the system when they are not used any more: 5 MB of its start.
+_OWN_BLOCKS = "32768"
 # Where it keeps its own code as it was parsed before: a third less to do at each start.
 _CACHE = Path("~/.cache/egress-ray/driver").expanduser()
 
@@ -60,4 +62,5 @@ async def _start() -> Playwright:
     # The driver has its environment from this process, in which somebody may have put other things.
     os.environ.setdefault("NODE_OPTIONS", _OPTIONS)
     os.environ.setdefault("NODE_COMPILE_CACHE", str(_CACHE))
+    os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", _OWN_BLOCKS)
     return await async_playwright().start()
