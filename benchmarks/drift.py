@@ -17,7 +17,7 @@ import numpy as np
 from benchmarks.table import Table
 from recorders.config import NativeConfig
 from recorders.native.feed import AudioFeed, DecodedPicture, DecodedSound, VideoFeed
-from recorders.native.mixer import Mixer
+from recorders.native.mixer import Mixer, runs
 from recorders.sources.rtc_clock import MediaClock
 
 RATE, SAMPLE_RATE, FRAME_S = 30, 48000, 0.02
@@ -93,8 +93,8 @@ def simulate(
         while coming and coming[0][0] <= _START + moment:
             at, captured, what, number = heapq.heappop(coming)
             _receive(sender, clock, video, audio, what, number, captured, at)
-        for sound, t in audio.until(due + 0.2):
-            mixer.add("one", sound, t - _START + _DELAY_S)
+        for run, t in runs(audio.until(due + 0.2)):
+            mixer.add("one", run, t - _START + _DELAY_S)
         position = mixer.position
         heard = np.abs(mixer.read(round((n + 1) * SAMPLE_RATE / RATE) - position)[:, 0]) > 0.25
         for edge in np.flatnonzero(heard & ~np.concatenate(([loud], heard[:-1]))):

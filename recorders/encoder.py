@@ -152,11 +152,9 @@ class AudioEncoder:
         skipped = min(self._skip, len(block))
         self._skip -= skipped
         self._pending = np.concatenate((self._pending, block[skipped:]))
-        size = self._context.frame_size
-        out: list[EncodedSound] = []
-        while len(self._pending) >= size:
-            out += self._encode_block(self._pending[:size])
-            self._pending = self._pending[size:]
+        whole = len(self._pending) // self._context.frame_size * self._context.frame_size
+        out = self._encode_blocks(self._pending[:whole]) if whole else []
+        self._pending = self._pending[whole:]
         return out
 
     def flush(self) -> list[EncodedSound]:
@@ -168,7 +166,7 @@ class AudioEncoder:
             block = np.zeros((self._context.frame_size, self._channels), np.float32)
             block[: len(self._pending)] = self._pending
             self._pending = self._pending[:0]
-            out += self._encode_block(block)
+            out += self._encode_blocks(block)
         return out + self._out(self._context.encode(None))
 
     def _resample(self, block: np.ndarray[Any, np.dtype[Any]]) -> np.ndarray[Any, np.dtype[Any]]:
@@ -184,7 +182,8 @@ class AudioEncoder:
         blocks = [frame.to_ndarray().reshape(-1, self._channels) for frame in frames]
         return np.concatenate(blocks) if blocks else np.zeros((0, self._channels), np.float32)
 
-    def _encode_block(self, block: np.ndarray[Any, np.dtype[Any]]) -> list[EncodedSound]:
+    def _encode_blocks(self, block: np.ndarray[Any, np.dtype[Any]]) -> list[EncodedSound]:
+        """Whole frames of the encoder's, together: PyAV cuts them apart for less."""
         data = block.T if self._format == "fltp" else block.reshape(1, -1)
         frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(data), format=self._format, layout=self._layout)
         frame.sample_rate = self._rate

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import threading
 import time
@@ -12,15 +13,17 @@ class Deadline:
 
     def __init__(self) -> None:
         self.at = math.inf
-        self._wake = threading.Event()
+        # Held, but for the time from `set` to the waiter's seeing it: an Event takes four times as long to wait for.
+        self._held = threading.Lock()
+        self._held.acquire()
 
     def set(self, at: float) -> None:
         """Not later than then; may have passed already."""
         self.at = min(self.at, at)
-        self._wake.set()
+        with contextlib.suppress(RuntimeError):  # it is on its way already
+            self._held.release()
 
     def wait(self, moment: float) -> None:
-        """Until a moment, or the deadline if that is earlier."""
+        """Until a moment, or the deadline if that is earlier. By one thread."""
         while (left := min(moment, self.at) - time.monotonic()) > 0:
-            self._wake.wait(left)
-            self._wake.clear()
+            self._held.acquire(timeout=left)

@@ -5,7 +5,7 @@ Every input is added at its place; who is silent, muted or absent needs no code.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import cast
 
 import av
@@ -15,16 +15,52 @@ from av.audio.resampler import AudioResampler
 from recorders.drift import Drift, Samples
 from recorders.native.conceal import Concealment
 
-__all__ = ["Mixer", "Samples"]
+__all__ = ["Mixer", "Samples", "runs"]
 
 # A voice goes on where it ended while its clock agrees within this; beyond it is placed anew.
 CONTIGUOUS_S = 0.030
 # Its own timestamps tell of a hole when they leave out this long, or nearly a frame.
 _HOLE_S, _HOLE = 0.015, 0.95
+# Frames are one run while each begins where the last one ended, but for the rounding of times, up to so many.
+_ROUNDED_S = 0.002
+_RUN = 10
 # How far ahead of the reader sound may lie; more than any playout delay.
 RING_S = 4.0
 # The gain comes back to 1 at this speed (per second) after a peak.
 RELEASE_PER_S = 2.0
+
+
+def runs(sounds: Iterable[tuple[av.AudioFrame, float]]) -> Iterator[tuple[list[av.AudioFrame], float]]:
+    """Frames of one kind that follow on from one another, together, with the time (s) of the first."""
+    run: list[av.AudioFrame] = []
+    begin = end = 0.0
+    kind: tuple[str, str, int] | None = None
+    for frame, t in sounds:
+        if run and (abs(t - end) > _ROUNDED_S or len(run) == _RUN or _kind(frame) != kind):
+            yield run, begin
+            run = []
+        if not run:
+            begin = end = t
+            kind = _kind(frame)
+        run.append(frame)
+        end += frame.samples / frame.sample_rate
+    if run:
+        yield run, begin
+
+
+def _kind(frame: av.AudioFrame) -> tuple[str, str, int]:
+    return frame.format.name, frame.layout.name, frame.sample_rate
+
+
+def _joined(run: Sequence[av.AudioFrame], channels: int) -> Samples:
+    """Planar floats of so many channels as (n, channels)."""
+    pcm: Samples = np.empty((channels, sum(frame.samples for frame in run)), np.float32)
+    at = 0
+    for frame in run:
+        for channel, plane in zip(pcm, frame.planes, strict=True):
+            channel[at : at + frame.samples] = np.frombuffer(memoryview(plane), np.float32, frame.samples)
+        at += frame.samples
+    return pcm.T
 
 
 class _Voice:
@@ -41,20 +77,22 @@ class _Voice:
         self.drift = Drift(rate)
         self.concealment = Concealment(rate)
 
-    def resample(self, frame: av.AudioFrame) -> Iterator[Samples]:
+    def resample(self, run: Sequence[av.AudioFrame]) -> Iterator[Samples]:
         """Pieces of (n, 1) or (n, channels); FFmpeg's own way between mono and stereo would change the loudness."""
-        source = (frame.format.name, frame.layout.name, frame.sample_rate)
-        mono = frame.layout.nb_channels == 1
-        if frame.sample_rate == self._rate and frame.format.name == "fltp" and frame.layout.nb_channels <= 2:
+        first = run[0]
+        source = _kind(first)
+        mono = first.layout.nb_channels == 1
+        if first.sample_rate == self._rate and first.format.name == "fltp" and first.layout.nb_channels <= 2:
             self._resampler = None  # as Opus is decoded: there is nothing to be resampled
-            yield self._mixed_down(cast(Samples, frame.to_ndarray()).T)
+            yield self._mixed_down(_joined(run, 1 if mono else 2))
             return
         if self._resampler is None or source != self._source:
             self._resampler = AudioResampler("flt", "mono" if mono else "stereo", self._rate)
             self._source = source
-        frame.pts = None  # placed by us; the resampler would shape its output by a jump
-        for out in self._resampler.resample(frame):
-            yield self._mixed_down(cast(Samples, out.to_ndarray()).reshape(-1, 1 if mono else 2))
+        for frame in run:
+            frame.pts = None  # placed by us; the resampler would shape its output by a jump
+            for out in self._resampler.resample(frame):
+                yield self._mixed_down(cast(Samples, out.to_ndarray()).reshape(-1, 1 if mono else 2))
 
     def unsaid(self, pcm: Samples, at: int, read: int) -> list[tuple[int, Samples]]:
         """Pieces of `pcm`, which lies at `at`, where it has no sound yet, and the place of each; from now on it has.
@@ -98,7 +136,7 @@ class Mixer:
         self.sample_rate = sample_rate
         self.channels = channels
         self.position = start  # the next sample to be read
-        self.late = 0  # input frames that came, wholly or in part, after their place had been read
+        self.late = 0  # pieces of sound that came, wholly or in part, after their place had been read
         self._size = int(RING_S * sample_rate)
         self._ring: Samples = np.zeros((self._size, channels), np.float32)
         self._voices: dict[str, _Voice] = {}
@@ -106,24 +144,25 @@ class Mixer:
         self._gain = 1.0
         self._listener = listener
 
-    def add(self, uid: str, frame: av.AudioFrame, seconds: float) -> None:
-        """Mix a participant's frame in, its first sample at `seconds` of output time."""
+    def add(self, uid: str, run: Sequence[av.AudioFrame], seconds: float) -> None:
+        """Mix a participant's frames in, which follow on from one another and are of one kind; the first sample lies at
+        `seconds` of output time."""
         voice = self._voices.get(uid)
         if voice is None:
             voice = self._voices[uid] = _Voice(self.sample_rate, self.channels)
         wanted = round(seconds * self.sample_rate)
-        length = frame.samples / frame.sample_rate
+        length = run[0].samples / run[0].sample_rate
         at, goes_on = wanted, False
         if voice.end is not None:
             hole = seconds - voice.next >= max(_HOLE_S, _HOLE * length) and wanted >= voice.end
             if abs(wanted - voice.end) <= CONTIGUOUS_S * self.sample_rate and not hole:
                 at, goes_on = voice.end, True
-        voice.next = seconds + length
+        voice.next = seconds + sum(frame.samples for frame in run) / run[0].sample_rate
         lag = wanted - at
         if not goes_on:
             voice.drift.forget()
             self._conceal(voice, at)
-        for pcm in voice.resample(frame):
+        for pcm in voice.resample(run):
             if goes_on:
                 pcm = voice.drift.correct(pcm, lag)
             pcm = voice.concealment.heard(pcm)

@@ -16,7 +16,7 @@ BLACK: Colour = (16, 128, 128)
 def planes_of(frame: av.VideoFrame) -> Planes:
     """Views, writable where the frame is, of a YUV420P frame's planes, without their padding."""
     y, u, v = (
-        np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[: plane.height, : plane.width]
+        np.ndarray((plane.height, plane.width), np.uint8, memoryview(plane), strides=(plane.line_size, 1))
         for plane in frame.planes
     )
     return y, u, v

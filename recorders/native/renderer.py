@@ -1,4 +1,4 @@
-"""The render thread: at each tick compose, mix, encode and write; one picture a tick, none left out.
+"""The render thread: at each tick compose, encode and write, one picture a tick, none left out; of sound, at every few.
 
 Output time is the time of capture since the recording's epoch; picture n is made when `playout_delay_ms` more have
 passed than n / frame rate.
@@ -43,6 +43,8 @@ _STILL_S = 1.0
 _SILENCE = 0.001
 # With no picture to write, sound is written at this rate.
 _AUDIO_TICKS = 20
+# With pictures, so much of it at once: what each voice and each packet costs is shared by more of it.
+_AT_ONCE_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,21 +147,25 @@ class Renderer:
         # Without sound to write it is listened to all the same: that somebody talks keeps a recording from being idle.
         audio = self._spec.audio or AudioSpec()
         samples_per_tick = audio.sample_rate / rate
-        n = math.ceil((time.monotonic() - zero) * rate) if resumed else 0
+        first = n = math.ceil((time.monotonic() - zero) * rate) if resumed else 0
+        often = _ticks_of_sound(rate, self._config.log.part_seconds) if shown else 1
         speaking = bool(shown) and self._subject.layout == "spotlight" and self._subject.spotlight == "speaker"
         speakers = Speakers() if speaking else None
         picture = self._new_picture(shown, speakers) if shown else None
         start = round(n * samples_per_tick)
         sound = Sound(self._stage, audio, zero=zero, start=start, delay=self._delay, speakers=speakers)
-        repeated = 0
+        repeated, loud = 0, False
         while True:
-            # At each moment: the sound up to it, then the picture that stands from it on.
+            # The sound up to a moment, then the picture that stands from it on.
             moment = zero + n / rate
             behind = int(self._late_for(moment) * rate)
-            position = sound.position
-            heard = sound.until(round(n * samples_per_tick))
-            output.sound(heard, position)
-            if moment >= self._end.at and self.first_frame_at is not None:
+            ends = moment >= self._end.at and self.first_frame_at is not None
+            if ends or (n - first) % often == 0:
+                position = sound.position
+                heard = sound.until(round(n * samples_per_tick))
+                output.sound(heard, position)
+                loud = len(heard) > 0 and float(np.abs(heard).max()) > _SILENCE
+            if ends:
                 break
             if picture:
                 starved = behind > _PATIENCE and repeated < rate * _STILL_S
@@ -171,7 +177,7 @@ class Renderer:
             if self.first_frame_at is None:
                 self.first_frame_at = time.time()
                 begun()
-            if (picture and picture.alive) or (len(heard) and float(np.abs(heard).max()) > _SILENCE):
+            if loud or (picture and picture.alive):
                 self.active_at = time.monotonic()
             n += 1
         output.flush()
@@ -208,3 +214,10 @@ class Renderer:
             self._stage.count("frames_late")
         if starved:
             self._stage.count("frames_repeated")
+
+
+def _ticks_of_sound(rate: int, part_seconds: float) -> int:
+    """How many ticks' sound is made at once: a part of those from keyframe to keyframe, for a part of the log has all
+    sound up to the keyframe that ends it."""
+    keys = max(1, round(part_seconds * rate))
+    return max(n for n in range(1, max(1, int(rate * _AT_ONCE_S)) + 1) if keys % n == 0)

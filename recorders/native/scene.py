@@ -10,7 +10,7 @@ import av
 
 from recorders.native.compositor import Compositor
 from recorders.native.layout import Seat, arrange
-from recorders.native.mixer import Mixer, Samples
+from recorders.native.mixer import Mixer, Samples, runs
 from recorders.native.planes import Planes
 from recorders.native.speaker import Speakers
 from recorders.native.stage import Participant, Stage
@@ -186,8 +186,8 @@ class Sound:
         present = set()
         for participant in self._stage.listening():
             present.add(participant.uid)
-            for sound, t in participant.audio.until(horizon):
-                mixer.add(participant.uid, sound, t - self._zero + self._delay)
+            for run, t in runs(participant.audio.until(horizon)):
+                mixer.add(participant.uid, run, t - self._zero + self._delay)
         for uid in self._present - present:
             mixer.forget(uid)
         self._present = present

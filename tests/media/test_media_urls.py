@@ -301,7 +301,7 @@ def _check_tone(sounds: list[tuple[float, av.AudioFrame]], codec: str, rate: int
     assert all(abs(t - end) < 0.002 for (t, _), end in zip(sounds[1:], ends, strict=False)), codec
     mixer = Mixer(48000, 1)
     for t, frame in sounds:
-        mixer.add("user", frame, t - sounds[0][0])
+        mixer.add("user", [frame], t - sounds[0][0])
     pcm = mixer.read(2 * 48000)[:, 0]
     assert np.flatnonzero(np.abs(pcm) > 0.01)[-1] / 48000 == pytest.approx(1, abs=0.08), codec
     spectrum = np.abs(np.fft.rfft(pcm[4800 : 48000 - 4800] * np.hanning(38400)))

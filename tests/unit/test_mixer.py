@@ -8,16 +8,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recorders.native.mixer import Mixer, Samples
+from recorders.native.mixer import Mixer, Samples, runs
 
 RATE = 48000
 
 
-def sound(pcm: Samples, rate: int = RATE) -> av.AudioFrame:
-    """A stereo frame of floats from (n, 2)."""
+def sound(pcm: Samples, rate: int = RATE) -> list[av.AudioFrame]:
+    """A stereo frame of floats from (n, 2), by itself."""
     frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(pcm.reshape(1, -1)), "flt", "stereo")
     frame.sample_rate = rate
-    return frame
+    return [frame]
 
 
 def constant(value: float, n: int) -> Samples:
@@ -95,7 +95,7 @@ def test_other_rates_and_layouts_arrive_at_the_output_rate() -> None:
     for i in range(50):
         frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(pcm[:, i * 320 : (i + 1) * 320]), "s16", "mono")
         frame.sample_rate = 16000
-        mixer.add("a", frame, i * 0.02)
+        mixer.add("a", [frame], i * 0.02)
     out = np.concatenate([mixer.read(1600) for _ in range(29)])
     assert strength(out[4800:], 1000) == pytest.approx(0.5, abs=0.02)
     assert np.array_equal(out[:, 0], out[:, 1])
@@ -228,3 +228,52 @@ def test_start_is_an_absolute_sample() -> None:
     out = mixer.read(1600)
     assert mixer.position == 10 * RATE + 1600
     assert np.flatnonzero(out[:, 0]).tolist() == list(range(480, 960))
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from([480, 960]), st.sampled_from([0.0, 0.0, 0.0, 0.0015, -0.0015, 0.02, 0.5])),
+        max_size=60,
+    )
+)
+def test_runs_are_the_frames_in_their_order_and_follow_on(pieces: list[tuple[int, float]]) -> None:
+    """Times that are rounded do not part them, holes do."""
+    sounds, t = [], 10.0
+    for n, gap in pieces:
+        hole = gap if gap > 0.002 else 0.0
+        sounds.append((sound(constant(0.1, n))[0], t + gap))
+        t += hole + n / RATE
+    found = list(runs(sounds))
+    assert [frame for run, _ in found for frame in run] == [frame for frame, _ in sounds]
+    times = {id(frame): t for frame, t in sounds}
+    ends = []
+    for run, begin in found:
+        assert begin == times[id(run[0])]
+        end = begin
+        for frame in run:
+            assert abs(times[id(frame)] - end) <= 0.0021
+            end += frame.samples / RATE
+        ends.append(end)
+    for (run, _), end, (_, begin) in zip(found, ends, found[1:], strict=False):
+        assert len(run) == 10 or abs(begin - end) > 0.0019
+
+
+def test_frames_together_sound_as_one_by_one() -> None:
+    """Planar floats at the mixer's rate, as Opus is decoded, in mono and stereo; with a hole."""
+    pcm = tone(440, 2.0, 0.5)
+    for channels, layout in ((1, "mono"), (2, "stereo")):
+        frames = []
+        for i in range(100):
+            part = np.ascontiguousarray(pcm[i * 960 : (i + 1) * 960, :channels].T)
+            frame = av.AudioFrame.from_ndarray(part, "fltp", layout)
+            frame.sample_rate = RATE
+            if i != 37:
+                frames.append((frame, i * 0.0200))
+        one, together = Mixer(RATE, 2), Mixer(RATE, 2)
+        for frame, t in frames:
+            one.add("a", [frame], t)
+        for run, t in runs(frames):
+            together.add("a", run, t)
+        alone, joined = one.read(2 * RATE), together.read(2 * RATE)
+        assert np.array_equal(alone, joined)
+        assert strength(joined[: 37 * 960], 440) == pytest.approx(0.5, abs=0.02)

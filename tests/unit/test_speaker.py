@@ -105,7 +105,7 @@ def test_sound_counts_when_it_is_heard() -> None:
     for i in range(100):
         frame = av.AudioFrame.from_ndarray(np.ascontiguousarray((_NOISE * 0.2).reshape(1, -1)), "flt", "stereo")
         frame.sample_rate = RATE
-        mixer.add("ann", frame, 1.0 + i * 0.02)
+        mixer.add("ann", [frame], 1.0 + i * 0.02)
     at = [speakers.at(i * TICK, {"ann"}) for i in range(90)]
     assert at[: round(1.7 / TICK)] == [None] * round(1.7 / TICK)
     assert at[round(2.2 / TICK)] == "ann"
