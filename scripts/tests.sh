@@ -21,7 +21,7 @@ marked() {
     esac
 }
 
-run -n 3 --dist loadgroup -m "not paired and not alone" "$@"
+run -n 3 --dist loadgroup --no-loadscope-reorder -m "not paired and not alone" "$@"
 # shellcheck disable=SC2046
 run -n 2 --dist loadgroup --no-loadscope-reorder -m paired "$@" $(marked paired)
 # shellcheck disable=SC2046

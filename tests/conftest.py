@@ -17,11 +17,12 @@ _SERVICES = ("service", "persistent", "equipped", "elsewhere")
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Each group runs in one place, one after the other; tests that share a service run in a row."""
+    """Each group runs in one place, one after the other; tests that share a service run in a row. Groups of services,
+    the longest, begin at once, so that nothing waits for them at the end."""
     for item in items:
         item.add_marker(pytest.mark.xdist_group(_group(item)))
-    ordered = iter(sorted(filter(_of_cluster, items), key=_service))
-    items[:] = [next(ordered) if _of_cluster(item) else item for item in items]
+    of_cluster = [item for item in items if _of_cluster(item)]
+    items[:] = [*sorted(of_cluster, key=_service), *(item for item in items if not _of_cluster(item))]
 
 
 def _group(item: pytest.Item) -> str:
