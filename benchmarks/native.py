@@ -9,7 +9,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from operator import truediv
 from pathlib import Path
 
 from benchmarks.clips import moving, people
@@ -17,6 +16,7 @@ from benchmarks.composite import Seen, judge
 from benchmarks.native_janus import measure
 from benchmarks.native_ways import WAYS, Way
 from benchmarks.need import require
+from benchmarks.ratios import ratio
 from benchmarks.table import Table
 from benchmarks.tree import ROOT, running
 
@@ -72,10 +72,10 @@ def run(quick: bool) -> list[Table]:
         cost.add(
             title,
             *(f"{statistics.median(rates[name]):.3f}" for name in names),
-            _ratio(rates["ours"], rates["ffmpeg"]),
-            _ratio(rates["ours"], rates["GStreamer"]),
-            _ratio(rates["ours"], list(map(sum, floors))),
-            _ratio(rates["ours, balanced"], rates["ffmpeg"]),
+            f"{ratio(rates['ours'], rates['ffmpeg']):.2f}x",
+            f"{ratio(rates['ours'], rates['GStreamer']):.2f}x",
+            f"{ratio(rates['ours'], list(map(sum, floors))):.2f}x",
+            f"{ratio(rates['ours, balanced'], rates['ffmpeg']):.2f}x",
             f"{decoding:.3f} + {encoding:.3f}",
         )
         look.add(
@@ -84,11 +84,6 @@ def run(quick: bool) -> list[Table]:
             *(f"{100 * seen[name].smooth:.1f} %" for name in names),
         )
     return [cost, look, measure(quick)]
-
-
-def _ratio(ours: Sequence[float], theirs: Sequence[float]) -> str:
-    """Of each run by itself: the machine's pace is another every minute."""
-    return f"{statistics.median(map(truediv, ours, theirs)):.2f}x"
 
 
 def _record(way: Way, clips: Sequence[Path], window: float, *, look: bool) -> tuple[float, Seen | None]:

@@ -16,6 +16,7 @@ import numpy as np
 from benchmarks import page_quality, pages
 from benchmarks.barcode import Luma
 from benchmarks.need import require
+from benchmarks.ratios import ratio
 from benchmarks.table import Table
 from benchmarks.tree import Tree, running
 
@@ -75,8 +76,9 @@ def run(quick: bool) -> list[Table]:
             for turn in range(runs):
                 for way, recorded in found.items():
                     recorded.append(_record(way, base, page, window, look=turn == 0))
-            ours, usual, lean = (statistics.median(r.rate for r in recorded) for recorded in found.values())
-            to_usual, to_lean = (_ratio(found[OURS], found[way]) for way in (USUAL, LEAN))
+            rates = {way: [one.rate for one in recorded] for way, recorded in found.items()}
+            ours, usual, lean = map(statistics.median, rates.values())
+            to_usual, to_lean = (ratio(rates[OURS], rates[way]) for way in (USUAL, LEAN))
             cost.add(
                 title, f"{ours:.3f}", f"{usual:.3f}", f"{to_usual:.2f}x", f"{goal}x", f"{lean:.3f}", f"{to_lean:.2f}x"
             )
@@ -88,10 +90,6 @@ def run(quick: bool) -> list[Table]:
                 *("-" if page == "static" else f"{recorded.fresh:.1f}" for recorded in first),
             )
     return [cost, quality]
-
-
-def _ratio(ours: list[Recorded], theirs: list[Recorded]) -> float:
-    return statistics.median(a.rate / b.rate for a, b in zip(ours, theirs, strict=True))
 
 
 def _record(way: str, base: str, page: str, window: float, *, look: bool) -> Recorded:

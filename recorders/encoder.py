@@ -14,7 +14,7 @@ from av.video.frame import PictureType
 
 from recorders.config import EncoderConfig, Quality
 from recorders.errors import InvalidSpec
-from recorders.log.tracks import AudioTrack, VideoTrack
+from recorders.log.tracks import AudioTrack, VideoTrack, key_interval
 from recorders.spec import AudioSpec, VideoSpec
 
 # Preset and more parameters of libx264 ("a=1:b=2"); decision 22 has what each costs and gives.
@@ -56,7 +56,7 @@ class VideoEncoder:
         context.time_base = Fraction(1, video.frame_rate)
         context.framerate = Fraction(video.frame_rate)
         context.bit_rate = video.bitrate * 1000
-        context.gop_size = max(1, round(part_seconds * video.frame_rate))
+        context.gop_size = key_interval(part_seconds, video.frame_rate)
         context.thread_count = config.threads
         context.color_range, context.colorspace, context.color_primaries, context.color_trc = 1, matrix, 1, 1
         context.flags |= Flags.global_header

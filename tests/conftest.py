@@ -21,8 +21,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     the longest, begin at once, so that nothing waits for them at the end."""
     for item in items:
         item.add_marker(pytest.mark.xdist_group(_group(item)))
-    of_cluster = [item for item in items if _of_cluster(item)]
-    items[:] = [*sorted(of_cluster, key=_service), *(item for item in items if not _of_cluster(item))]
+    items.sort(key=lambda item: (not _of_cluster(item), _service(item)))
 
 
 def _group(item: pytest.Item) -> str:

@@ -15,7 +15,7 @@ import av
 from recorders.encoder import EncodedPicture, VideoEncoder
 from recorders.individual.h264 import TICKS, parameter_sets
 from recorders.log.cmaf import CmafWriter
-from recorders.log.tracks import VideoTrack
+from recorders.log.tracks import VideoTrack, key_interval
 from recorders.native.scene import Picture
 from recorders.native.stage import Participant
 from recorders.sources.base import EncodedFrame
@@ -131,7 +131,7 @@ class Made:
         self._picture = picture
         self._participant = participant
         self._rate = rate
-        self._key_every = max(1, round(part_seconds * rate))
+        self._key_every = key_interval(part_seconds, rate)
         self._zero = zero
         self._begin = round(begin * TICKS)
         self._next = math.floor(begin * rate)

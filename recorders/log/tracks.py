@@ -8,6 +8,11 @@ from typing import Literal
 UNSPECIFIED = 2
 
 
+def key_interval(part_seconds: float, frame_rate: int) -> int:
+    """Pictures from one keyframe to the next: those of a part of the log."""
+    return max(1, round(part_seconds * frame_rate))
+
+
 @dataclass(frozen=True, slots=True)
 class VideoTrack:
     """An encoded picture track; `extradata` is avcC, or Annex B parameter sets, for H.264; empty for VP9.

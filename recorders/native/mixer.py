@@ -80,12 +80,12 @@ class _Voice:
     def resample(self, run: Sequence[av.AudioFrame]) -> Iterator[Samples]:
         """Pieces of (n, 1) or (n, channels); FFmpeg's own way between mono and stereo would change the loudness."""
         first = run[0]
-        source = _kind(first)
         mono = first.layout.nb_channels == 1
         if first.sample_rate == self._rate and first.format.name == "fltp" and first.layout.nb_channels <= 2:
             self._resampler = None  # as Opus is decoded: there is nothing to be resampled
             yield self._mixed_down(_joined(run, 1 if mono else 2))
             return
+        source = _kind(first)
         if self._resampler is None or source != self._source:
             self._resampler = AudioResampler("flt", "mono" if mono else "stereo", self._rate)
             self._source = source

@@ -23,6 +23,7 @@ from recorders.lease import Lease
 from recorders.log.cmaf import CmafWriter
 from recorders.log.salvage import open_log
 from recorders.log.segment_log import SegmentLog
+from recorders.log.tracks import key_interval
 from recorders.log.window import Window
 from recorders.native.background import background_planes
 from recorders.native.deadline import Deadline
@@ -219,5 +220,5 @@ class Renderer:
 def _ticks_of_sound(rate: int, part_seconds: float) -> int:
     """How many ticks' sound is made at once: a part of those from keyframe to keyframe, for a part of the log has all
     sound up to the keyframe that ends it."""
-    keys = max(1, round(part_seconds * rate))
+    keys = key_interval(part_seconds, rate)
     return max(n for n in range(1, max(1, int(rate * _AT_ONCE_S)) + 1) if keys % n == 0)

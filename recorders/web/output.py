@@ -16,7 +16,7 @@ from recorders.errors import Lost
 from recorders.formats import codecs_of, wanted
 from recorders.log.cmaf import CmafWriter
 from recorders.log.segment_log import SegmentLog
-from recorders.log.tracks import VideoTrack
+from recorders.log.tracks import VideoTrack, key_interval
 from recorders.log.window import Window
 from recorders.spec import AudioSpec, RecordingSpec, VideoSpec
 from recorders.web.clock import Clock
@@ -60,7 +60,7 @@ class Output:
         video, audio = wanted(spec)
         self._video, self._audio = video or VideoSpec(), audio or AudioSpec()
         self._rate = self._video.frame_rate
-        self._key_every = max(1, round(config.log.part_seconds * self._rate))
+        self._key_every = key_interval(config.log.part_seconds, self._rate)
         self._epoch = begun.at if log.epoch is None else log.epoch
         self._zero = min(self._epoch, begun.at - math.ceil(round(log.end * self._rate, 3)) / self._rate)
         self._first = self._next = self._number(begun.at)

@@ -16,6 +16,7 @@ from recorders.config import RecorderConfig
 from recorders.encoder import EncodedPicture, VideoEncoder
 from recorders.errors import Lost
 from recorders.formats import VideoCodec
+from recorders.log.tracks import key_interval
 from recorders.spec import VideoSpec
 from recorders.web.colour import Matrix, h273
 from recorders.web.ring import Ring
@@ -36,7 +37,7 @@ class Raw:
         settings = config.encoder.model_copy(update={"zerolatency": True})
         part = config.log.part_seconds
         self._encoder = VideoEncoder(video, settings, part, wanted, matrix=h273(matrix))
-        self._key_every = max(1, round(part * video.frame_rate))
+        self._key_every = key_interval(part, video.frame_rate)
         self._video = video
         self._reformatter = VideoReformatter()
         self._last: av.VideoFrame | None = None

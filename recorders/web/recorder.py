@@ -16,6 +16,7 @@ from recorders.formats import codecs_of, wanted
 from recorders.lease import Lease
 from recorders.log.files import listed_files
 from recorders.log.segment_log import SegmentLog
+from recorders.log.tracks import key_interval
 from recorders.log.window import Window
 from recorders.progress import Phase, Progress
 from recorders.recorder import EndReason
@@ -179,7 +180,7 @@ class WebRecorder:
             "width": video.width,
             "height": video.height,
             "frameRate": video.frame_rate,
-            "keyEvery": max(1, round(self._config.log.part_seconds * video.frame_rate)),
+            "keyEvery": key_interval(self._config.log.part_seconds, video.frame_rate),
             "sampleRate": (self._audio or AudioSpec()).sample_rate,
             "configs": configurations(video, codec) if self._video is not None and codec is not None else [],
         }
