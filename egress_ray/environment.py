@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import socket
 import sys
 import tempfile
 from collections.abc import MutableMapping
@@ -42,6 +43,7 @@ _ONE_MACHINE = {
     "RAY_AUTH_MODE": "disabled",
 }
 _CLUSTER = {"RAY_AUTH_MODE": "token"}
+_ANSWERS_S = 2.0
 
 
 def variables(*, cluster: bool = False) -> dict[str, str]:
@@ -67,10 +69,44 @@ def apply(environ: MutableMapping[str, str]) -> None:
 
 
 def apply_to_serve() -> None:
-    """The hook: as `apply`, in the process of a `serve run` or `serve start` that makes a Ray of its own."""
-    program = [Path(argument).name for argument in sys.orig_argv[:3]]
-    if "serve" in program and "RAY_ADDRESS" not in os.environ and {"run", "start"} & set(sys.orig_argv[1:5]):
-        apply(os.environ)
+    """The hook: as `apply`, in the process of a `serve run` or `serve start` that makes a Ray of its own.
+
+    A cluster that was killed has left its address where `serve run` looks for one, and would be waited for in vain.
+    """
+    program, rest = [Path(argument).name for argument in sys.orig_argv[:3]], sys.orig_argv[1:]
+    if "serve" not in program or not {"run", "start"} & set(rest[:4]) or _names_a_cluster(rest):
+        return
+    known = _known_cluster()
+    if known is not None and "run" in rest[:4]:
+        if _answers(known):
+            return
+        os.environ["RAY_ADDRESS"] = "local"
+    apply(os.environ)
+
+
+def _names_a_cluster(arguments: list[str]) -> bool:
+    return bool(os.environ.get("RAY_ADDRESS")) or any(each.startswith(("--address", "-a")) for each in arguments)
+
+
+def _known_cluster() -> tuple[str, int] | None:
+    """Where `ray start` on this machine has said that there is a cluster."""
+    folder = os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp"  # noqa: S108 - Ray's own default
+    try:
+        host, _, port = (Path(folder) / "ray" / "ray_current_cluster").read_text().strip().rpartition(":")
+        return host.strip("[]"), int(port)
+    except (OSError, ValueError):
+        return None
+
+
+def _answers(address: tuple[str, int]) -> bool:
+    """False only for one that certainly nobody listens at."""
+    try:
+        socket.create_connection(address, timeout=_ANSWERS_S).close()
+    except ConnectionRefusedError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _bundled_haproxy() -> Path | None:

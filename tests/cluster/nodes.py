@@ -22,6 +22,7 @@ _LOOK_S = 0.5
 
 def main() -> None:
     environment.apply(os.environ)
+    from ray._common.utils import reset_ray_address
     from ray.cluster_utils import Cluster
 
     from egress_ray.app import build
@@ -32,6 +33,7 @@ def main() -> None:
         initialize_head=True,
         head_node_args={"num_cpus": 0, "include_dashboard": False, "node_ip_address": "127.0.0.1"},
     )
+    reset_ray_address()  # or whoever asks Ray for this machine's cluster gets this one, dead or alive
     disks = [data.with_name(f"{data.name}-{number}") for number in range(1, _RECORDERS + 1)]
     nodes = {disk: _add(cluster, disk) for disk in disks}
     _tell(data, cluster.address, nodes)

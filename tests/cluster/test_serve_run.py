@@ -6,8 +6,10 @@ import asyncio
 import json
 import re
 import sys
-from contextlib import AsyncExitStack
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
@@ -40,7 +42,8 @@ def test_serve_run_records_a_room_of_a_real_janus_as_documented(tmp_path: Path) 
         settings["EGRESS_SOURCES__JANUS__URL"] = janus.url
         settings["EGRESS_SOURCES__JANUS__API_SECRET"] = janus.api_secret
         port = free_port()
-        with running(_serve_run(tmp_path, port), tmp_path, port, settings) as service:
+        command = _serve_run(tmp_path, port)
+        with _traces_of_a_dead_cluster() as traces, running(command, tmp_path, port, {**settings, **traces}) as service:
             app = service.app("my_app")
             task = asyncio.run(_record(janus, app))
             report = analyse(app.folder(task) / "file_output.m3u8", frame_rate=30, users=("user1", "user2"))
@@ -65,6 +68,15 @@ def _serve_run(folder: Path, port: int) -> list[str]:
     config["http_options"]["port"] = port
     (folder / "serve_config.yaml").write_text(yaml.safe_dump(config))
     return [str(Path(sys.executable).with_name("serve")), "run", str(folder / "serve_config.yaml")]
+
+
+@contextmanager
+def _traces_of_a_dead_cluster() -> Iterator[dict[str, str]]:
+    """What a cluster that was killed leaves behind, in a folder of Ray's own; what says where."""
+    with TemporaryDirectory(prefix="ray-") as folder:
+        (Path(folder) / "ray").mkdir()
+        (Path(folder) / "ray" / "ray_current_cluster").write_text(f"127.0.0.1:{free_port()}")
+        yield {"RAY_TMPDIR": folder}
 
 
 async def _record(janus: Janus, app: App) -> str:
