@@ -9,11 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import av
-from av.video.reformatter import ColorRange
 
 from recorders.native.layout import Cell
 from recorders.native.planes import BLACK, Planes, area_of, copy, empty_planes, plain_planes, planes_of
-from recorders.native.scaler import BT709, Scaler, fitted
+from recorders.native.scaler import Scaler, empty_picture, fitted
 from recorders.native.tile import label, named_tile
 
 # Tiles have so many pixels of background around them, so that those side by side are told apart; small ones have not.
@@ -30,6 +29,8 @@ class _View:
     above: list[_View] = field(default_factory=list)  # cells that cover a part of this one
     hidden: bool = False  # one of them covers all of it
     picture: av.VideoFrame | None = None
+    drawn: av.VideoFrame | None = None  # the same, smaller
+    spare: list[av.VideoFrame] = field(default_factory=list)  # to be overwritten, for fresh memory costs more
     unlike: bool = False  # any that FFmpeg converts
     stale: bool = True  # picture changed since it was drawn
     bare: bool = True  # the whole cell must be drawn: edges, too
@@ -44,9 +45,7 @@ class Compositor:
     """
 
     def __init__(self, width: int, height: int, background: Planes | None = None, *, labels: bool = False) -> None:
-        self.canvas = av.VideoFrame(width, height, "yuv420p")
-        self.canvas.colorspace = BT709
-        self.canvas.color_range = ColorRange.MPEG
+        self.canvas = empty_picture(width, height)
         self.drawn_cells = 0  # how many cells were drawn in all: what composing has cost
         self.undrawn = 0  # pictures that FFmpeg does not convert, for which a tile is shown
         self._planes = planes_of(self.canvas)
@@ -84,19 +83,39 @@ class Compositor:
         for view in self._views:
             self._by_uid.setdefault(view.cell.uid, []).append(view)
 
-    def show(self, uid: str, picture: av.VideoFrame | None) -> None:
+    def shrunk(self, uid: str, picture: av.VideoFrame) -> av.VideoFrame | None:
+        """A picture as its one cell shows it, for `show`; None where it would not be smaller, or there is no such cell.
+
+        May be called for different participants at once. Once it has been drawn it may become another.
+        """
+        views = self._by_uid.get(uid, ())
+        if len(views) != 1 or views[0].hidden:
+            return None
+        (view,) = views
+        width, height = _size_in(view.cell, picture)
+        if width >= picture.width or height >= picture.height:
+            return None
+        small = view.spare.pop() if view.spare else empty_picture(width, height)
+        if (small.width, small.height) != (width, height):
+            small = empty_picture(width, height)
+        try:
+            view.scaler.scale(picture, planes_of(small))
+        except (av.FFmpegError, ValueError):
+            return None  # which `compose` finds as well, and tells
+        return small
+
+    def show(self, uid: str, picture: av.VideoFrame | None, drawn: av.VideoFrame | None = None) -> None:
         """The newest picture of a participant, of any size and format; None for a tile with its name.
 
-        What neither covers nor is covered is drawn at once, while a picture that has just been decoded is in the
-        processor's cache; the rest by `compose`.
+        It is drawn next as `drawn`, if that is given: what `shrunk` made of it.
         """
         for view in self._by_uid.get(uid, ()):
             if picture is view.picture:
                 continue
-            view.picture = picture
+            view.picture, view.drawn = picture, None
             view.stale, view.unlike = True, False
-            if not view.below and not view.above:
-                self._draw(view)
+            if picture and drawn and _size_in(view.cell, picture) == (drawn.width, drawn.height):
+                view.drawn = drawn
 
     def compose(self) -> None:
         """Draw what has changed."""
@@ -105,9 +124,13 @@ class Compositor:
                 self._draw(view)
 
     def _draw(self, view: _View) -> None:
-        if view.picture is None or view.unlike or not self._draw_picture(view, view.picture):
+        picture = view.drawn or view.picture
+        if picture is None or view.unlike or not self._draw_picture(view, picture):
             self._draw_tile(view)
         view.stale = view.bare = False
+        if view.drawn is not None:
+            view.spare.append(view.drawn)
+            view.drawn = None
         self.drawn_cells += 1
         for above in view.above:
             above.bare = True
@@ -116,7 +139,7 @@ class Compositor:
     def _draw_picture(self, view: _View, picture: av.VideoFrame) -> bool:
         """False when it is none that can be shown."""
         cell = view.cell
-        width, height = fitted(picture.width, picture.height, cell.width, cell.height)
+        width, height = _size_in(cell, picture)
         room = self._room(view, width, height)
         try:
             if not view.below:
@@ -153,3 +176,7 @@ class Compositor:
 
     def _fill(self, x: int, y: int, width: int, height: int) -> None:
         copy(area_of(self._background, x, y, width, height), area_of(self._planes, x, y, width, height))
+
+
+def _size_in(cell: Cell, picture: av.VideoFrame) -> tuple[int, int]:
+    return fitted(picture.width, picture.height, cell.width, cell.height)

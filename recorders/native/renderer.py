@@ -1,4 +1,4 @@
-"""The render thread: at each tick compose, encode and write, one picture a tick, none left out; of sound, at every few.
+"""The render thread: compose, encode and write, one picture a tick, none left out, and sound; a few ticks at once.
 
 Output time is the time of capture since the recording's epoch; picture n is made when `playout_delay_ms` more have
 passed than n / frame rate.
@@ -44,8 +44,8 @@ _STILL_S = 1.0
 _SILENCE = 0.001
 # With no picture to write, sound is written at this rate.
 _AUDIO_TICKS = 20
-# With pictures, so much of it at once: what each voice and each packet costs is shared by more of it.
-_AT_ONCE_S = 0.1
+# With pictures, so much is made at once: a processor does one thing over and over for less than many things in turns.
+_AT_ONCE_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,19 +149,22 @@ class Renderer:
         audio = self._spec.audio or AudioSpec()
         samples_per_tick = audio.sample_rate / rate
         first = n = math.ceil((time.monotonic() - zero) * rate) if resumed else 0
-        often = _ticks_of_sound(rate, self._config.log.part_seconds) if shown else 1
+        at_once = _ticks_at_once(rate, self._config.log.part_seconds) if shown else 1
         speaking = bool(shown) and self._subject.layout == "spotlight" and self._subject.spotlight == "speaker"
         speakers = Speakers() if speaking else None
         picture = self._new_picture(shown, speakers) if shown else None
         start = round(n * samples_per_tick)
         sound = Sound(self._stage, audio, zero=zero, start=start, delay=self._delay, speakers=speakers)
-        repeated, loud = 0, False
+        slack = (at_once - 1) / rate  # a picture is not late before those that are made with it
+        repeated, loud, decoded = 0, False, first - 1
         while True:
             # The sound up to a moment, then the picture that stands from it on.
             moment = zero + n / rate
-            behind = int(self._late_for(moment) * rate)
+            last = zero + (n + (first - n) % at_once) / rate  # of those that are made with this one
+            self._end.wait(last)
+            behind = int(max(0.0, time.monotonic() - moment - slack) * rate)
             ends = moment >= self._end.at and self.first_frame_at is not None
-            if ends or (n - first) % often == 0:
+            if ends or moment == last:
                 position = sound.position
                 heard = sound.until(round(n * samples_per_tick))
                 output.sound(heard, position)
@@ -171,6 +174,9 @@ class Renderer:
             if picture:
                 starved = behind > _PATIENCE and repeated < rate * _STILL_S
                 repeated = repeated + 1 if starved else 0
+                if not starved and n > decoded:
+                    decoded = n + (first - n) % at_once
+                    picture.ahead([zero + m / rate for m in range(n, decoded + 1)])
                 output.picture(picture.still if starved else picture.at(moment), n)
                 self._count(behind > 0, starved)
             else:
@@ -204,11 +210,6 @@ class Renderer:
             self._stage.count("background_missing")
             return background_planes(replace(asked, image=None), {}, video.width, video.height)
 
-    def _late_for(self, moment: float) -> float:
-        """Wait for a moment, or for the end if that is earlier; tells by how many seconds it has been missed."""
-        self._end.wait(moment)
-        return max(0.0, time.monotonic() - moment)
-
     def _count(self, late: bool, starved: bool) -> None:
         self._stage.count("frames")
         if late:
@@ -217,8 +218,7 @@ class Renderer:
             self._stage.count("frames_repeated")
 
 
-def _ticks_of_sound(rate: int, part_seconds: float) -> int:
-    """How many ticks' sound is made at once: a part of those from keyframe to keyframe, for a part of the log has all
-    sound up to the keyframe that ends it."""
+def _ticks_at_once(rate: int, part_seconds: float) -> int:
+    """A divisor of those from keyframe to keyframe: a part of the log has all sound up to the keyframe that ends it."""
     keys = key_interval(part_seconds, rate)
     return max(n for n in range(1, max(1, int(rate * _AT_ONCE_S)) + 1) if keys % n == 0)

@@ -63,6 +63,13 @@ def _halve(planes: Planes, out: Planes) -> None:
         cv2.resize(plane, (width, height), dst=half, interpolation=cv2.INTER_AREA)
 
 
+def empty_picture(width: int, height: int) -> av.VideoFrame:
+    """Of even size, of whatever was in the memory, in BT.709 of limited range."""
+    picture = av.VideoFrame(width, height, "yuv420p")
+    picture.colorspace, picture.color_range = BT709, ColorRange.MPEG
+    return picture
+
+
 def fitted(width: int, height: int, cell_width: int, cell_height: int) -> tuple[int, int]:
     """The largest even size of the same aspect inside an even cell; at least 2 x 2."""
     if width * cell_height >= height * cell_width:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ from recorders.native.layout import Seat, arrange
 from recorders.native.mixer import Mixer, Samples, runs
 from recorders.native.planes import Planes
 from recorders.native.speaker import Speakers
-from recorders.native.stage import Participant, Stage
+from recorders.native.stage import Coming, Participant, Stage
 from recorders.spec import AudioSpec, ChannelSpec, VideoSpec
 
 # Sound is decoded this far ahead of the output; less than the mixer's ring.
@@ -64,15 +64,44 @@ class Picture:
         self._second = ThreadPoolExecutor(1, "decode")
         self.alive = False  # whether anybody's camera is seen
 
+    def ahead(self, moments: Sequence[float]) -> None:
+        """Decode what is due at each of the next moments, and shrink it, of one participant after the other.
+
+        What a decoder works with and has just decoded stays in the processor's cache. Of all but the newest pictures
+        only what will be seen is kept.
+        """
+        times = [moment - self._delay for moment in moments]
+        roster = self._stage.roster
+        half = len(roster) // 2 if len(roster) >= _SHARED else len(roster)
+        others = self._second.submit(self._decode, roster[half:], times) if half < len(roster) else None
+        self._decode(roster[:half], times)
+        if others is not None:
+            others.result()
+
+    def _decode(self, participants: Sequence[Participant], times: Sequence[float]) -> None:
+        for participant in participants:
+            coming = participant.coming
+            while len(coming) > 1:  # not shown, for there was no time for it
+                coming.popleft()
+            for t in times:
+                picture = participant.video.due(t + self._half_frame)
+                if picture is None:
+                    continue
+                if coming:
+                    coming[-1].picture = coming[-1].drawn or coming[-1].picture
+                coming.append(Coming(t, picture, self._compositor.shrunk(participant.uid, picture)))
+            participant.decoded = times[-1]
+
     def at(self, moment: float) -> av.VideoFrame:
         """The picture of that moment; the same frame object every time, so encode it before the next call."""
         due = moment - self._delay
         compositor, stage = self._compositor, self._stage
         stage.advance(due)
         self.alive = False
-        for participant, picture in zip(stage.roster, self._due(due + self._half_frame), strict=True):
-            self._look_at(participant, picture, moment)
-            self._show(participant)
+        for participant in stage.roster:
+            coming = self._due(participant, due)
+            self._look_at(participant, coming.picture if coming else None, moment)
+            self._show(participant, coming.drawn if coming else None)
         if self._arrange(moment):
             for participant in stage.roster:
                 self._show(participant)
@@ -81,6 +110,15 @@ class Picture:
             stage.count("frames_undrawn", compositor.undrawn - self._undrawn)
             self._undrawn = compositor.undrawn
         return compositor.canvas
+
+    def _due(self, participant: Participant, t: float) -> Coming | None:
+        """Its newest picture to be seen at `t`, once."""
+        found, within = None, t + self._half_frame
+        while participant.coming and participant.coming[0].t <= within:
+            found = participant.coming.popleft()
+        if participant.decoded < t - self._half_frame and (picture := participant.video.due(within)) is not None:
+            found = Coming(t, picture, None)  # who has come since, for example
+        return found
 
     def _look_at(self, participant: Participant, picture: av.VideoFrame | None, moment: float) -> None:
         """Which picture of it is to be seen, and whether it has a place."""
@@ -99,8 +137,8 @@ class Picture:
         waited = moment - self._delay - participant.since >= _FIRST_PICTURE_S
         participant.seated = participant.seated or recent or participant.camera_off or waited
 
-    def _show(self, participant: Participant) -> None:
-        self._compositor.show(participant.uid, participant.picture if participant.shown else None)
+    def _show(self, participant: Participant, drawn: av.VideoFrame | None = None) -> None:
+        self._compositor.show(participant.uid, participant.picture if participant.shown else None, drawn)
 
     def _arrange(self, moment: float) -> bool:
         """Move cells if those who are there, or their pictures' shape, ask for it; tells whether it was so."""
@@ -129,24 +167,10 @@ class Picture:
         self._stage.arranged(cells)
         return True
 
-    def _due(self, t: float) -> Iterator[av.VideoFrame | None]:
-        """Everybody's next picture, in the order of the roster."""
-        roster = self._stage.roster
-        half = len(roster) // 2 if len(roster) >= _SHARED else len(roster)
-        others = self._second.submit(_decode, roster[half:], t) if half < len(roster) else None
-        for participant in roster[:half]:
-            yield participant.video.due(t)
-        if others is not None:
-            yield from others.result()
-
     @property
     def still(self) -> av.VideoFrame:
         """The picture as it was last."""
         return self._compositor.canvas
-
-
-def _decode(participants: Sequence[Participant], t: float) -> list[av.VideoFrame | None]:
-    return [participant.video.due(t) for participant in participants]
 
 
 class Sound:

@@ -9,6 +9,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import av
@@ -24,6 +25,15 @@ _FUTURE_S = 5.0
 _Change = Literal["joined", "left", "renamed", "camera_off", "camera_on"]
 
 
+@dataclass(slots=True)
+class Coming:
+    """A picture to be seen at `t` (monotonic seconds of capture), and what is drawn of it, if that is another one."""
+
+    t: float
+    picture: av.VideoFrame
+    drawn: av.VideoFrame | None
+
+
 class Participant:
     """One stay of one participant; another one begins when it comes back."""
 
@@ -36,6 +46,8 @@ class Participant:
         self.camera_off = False
         self.leaving = False  # it has left, and is about to be back
         # Kept by the scene:
+        self.coming: deque[Coming] = deque()  # decoded ahead, ...
+        self.decoded = float("-inf")  # ... up to this time of capture
         self.picture: av.VideoFrame | None = None  # the newest one
         self.picture_at: float | None = None  # its output time (monotonic)
         self.tall: bool | None = None  # whether pictures are higher than wide

@@ -30,6 +30,7 @@ NETWORK_S = 0.05  # from capture to the sink
 COLOURS = {"R": colour_of("#d02020"), "G": colour_of("#20b040"), "B": colour_of("#2040e0"), ".": colour_of("#c8b478")}
 # A point in each quarter: inside of a picture alone, of one of two side by side (the upper points), of one of four.
 POINTS = [(80, 60), (240, 60), (80, 150), (240, 150)]
+AT_ONCE = pytest.mark.parametrize("at_once", [1, 6])
 PAPER = tuple(int(plane[4, 4]) for plane in named_tile("", 64, 64))
 
 
@@ -82,10 +83,13 @@ def _encoder(codec: str, size: tuple[int, int]) -> Callable[[av.VideoFrame, floa
 
 
 class Play:
-    """A recording in which time passes in `go_on`; `frames` are its pictures as a player decodes them."""
+    """A recording in which time passes in `go_on`; `frames` are its pictures as a player decodes them, so many of them
+    made at once."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, layout: Layout = "flat") -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, at_once: int, layout: Layout = "flat") -> None:
         self.now = 100.0
+        self._at_once = at_once
+        self._moments: list[float] = []
         monkeypatch.setattr("recorders.native.stage.time", SimpleNamespace(monotonic=lambda: self.now))
         self.stage = Stage((), lambda uid: None)
         self.live: dict[str, Publisher] = {}
@@ -107,9 +111,17 @@ class Play:
             self.now += 1 / RATE
             for uid, publisher in self.live.items():
                 publisher.send(self.stage, uid, self.now - NETWORK_S)
-            for data, _, _ in self._encoder.encode(self._picture.at(self.now), self._n):
+            self._moments.append(self.now)
+            if len(self._moments) == self._at_once:
+                self._make()
+
+    def _make(self) -> None:
+        self._picture.ahead(self._moments)
+        for moment in self._moments:
+            for data, _, _ in self._encoder.encode(self._picture.at(moment), self._n):
                 self.frames += self._decoder.decode(av.Packet(data))
             self._n += 1
+        self._moments = []
 
     def come(self, uid: str, *what: Any, **more: Any) -> None:
         self.stage.joined(uid)
@@ -126,6 +138,8 @@ class Play:
 
     def seen(self) -> list[str]:
         """Of each picture, one sign for each point: a colour, T for a tile, ? for anything else."""
+        if self._moments:
+            self._make()
         self.frames += self._decoder.decode(None)
         assert len(self.frames) == self._n
         return [_signs(frame) for frame in self.frames]
@@ -151,8 +165,9 @@ def _steps(signs: list[str]) -> list[tuple[str, int]]:
     return [(seen, len(list(run))) for seen, run in groupby(signs)]
 
 
-def test_nothing_flickers_whoever_comes_and_goes(monkeypatch: pytest.MonkeyPatch) -> None:
-    play = Play(monkeypatch)
+@AT_ONCE
+def test_nothing_flickers_whoever_comes_and_goes(monkeypatch: pytest.MonkeyPatch, at_once: int) -> None:
+    play = Play(monkeypatch, at_once)
     play.go_on(0.3)
     play.come("ann", "R")
     play.go_on(0.5)
@@ -215,8 +230,9 @@ def test_nothing_flickers_whoever_comes_and_goes(monkeypatch: pytest.MonkeyPatch
     assert likeness["ann"] > 0.95, "the name is as sharp as it was drawn"
 
 
-def test_a_camera_that_stands_still_becomes_a_tile_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    play = Play(monkeypatch)
+@AT_ONCE
+def test_a_camera_that_stands_still_becomes_a_tile_once(monkeypatch: pytest.MonkeyPatch, at_once: int) -> None:
+    play = Play(monkeypatch, at_once)
     play.come("ann", "R")
     play.go_on(0.5)
     play.live["ann"].on = False
@@ -227,9 +243,10 @@ def test_a_camera_that_stands_still_becomes_a_tile_once(monkeypatch: pytest.Monk
     assert [seen for seen, _ in steps] == ["....", "RRRR", "TTTT", "RRRR"], steps
 
 
-def test_in_spotlight_a_screen_takes_over_and_gives_back(monkeypatch: pytest.MonkeyPatch) -> None:
+@AT_ONCE
+def test_in_spotlight_a_screen_takes_over_and_gives_back(monkeypatch: pytest.MonkeyPatch, at_once: int) -> None:
     """The points on the left are in the large cell, the upper one on the right is in the strip beside it."""
-    play = Play(monkeypatch, "spotlight")
+    play = Play(monkeypatch, at_once, "spotlight")
     play.come("ann", "R")
     play.come("ben", "G")
     play.go_on(0.5)

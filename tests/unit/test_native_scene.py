@@ -8,6 +8,8 @@ from types import SimpleNamespace
 import av
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from recorders.native import stage
 from recorders.native.planes import planes_of
@@ -252,3 +254,61 @@ def test_phones_are_stacked_as_phones() -> None:
         scene.send(uid, 10.2, luma)
     assert [scene.luma(10.6, x, 45) for x in (80, 240)] == [60, 120]
     assert scene.luma(10.6, 80, 135) == 180
+
+
+SENT = st.lists(st.tuples(st.sampled_from("ab"), st.floats(11, 11.8), st.sampled_from([90, 180, 360])), max_size=30)
+
+
+def _made_ahead(sent: list[tuple[str, float, int]], skipped: set[int], at_once: int) -> list[tuple[int, ...]]:
+    """Which of the pictures of each of two is seen at each of 41 ticks; sizes of some make them be shrunk."""
+    scene = Scene()
+    for uid in "ab":
+        scene.stage.joined(uid)
+    scene.luma(11.0, 5)
+    for uid in "ab":
+        scene.send(uid, 11.0 - 2 / 30, 20 if uid == "a" else 140)
+    assert (scene.luma(11 + DELAY - 1 / 30, 80), scene.luma(11 + DELAY - 1 / 30, 240)) == (20, 140)
+    for i, (uid, t, height) in enumerate(sorted(sent, key=lambda item: item[1])):
+        scene.send(uid, t, (23 if uid == "a" else 143) + 3 * i, (16 * height // 9, height))
+    seen: list[tuple[int, ...]] = []
+    decoded = -1
+    for n in sorted(set(range(27)) - skipped):
+        if n > decoded and at_once > 1:
+            decoded = n + -n % at_once
+            scene.picture.ahead([scene.zero + 11 + DELAY + m / 30 for m in range(n, decoded + 1)])
+        luma = planes_of(scene.picture.at(scene.zero + 11 + DELAY + n / 30))[0]
+        seen.append((int(luma[90, 80]), int(luma[90, 240])))
+    return seen
+
+
+@given(sent=SENT, at_once=st.integers(2, 7))
+def test_what_is_decoded_ahead_is_shown_when_it_is_due(sent: list[tuple[str, float, int]], at_once: int) -> None:
+    assert _made_ahead(sent, set(), at_once) == _made_ahead(sent, set(), 1)
+
+
+@given(sent=SENT, skipped=st.sets(st.integers(0, 25)), at_once=st.integers(2, 7))
+def test_ticks_there_was_no_time_for_bring_no_older_picture_back(
+    sent: list[tuple[str, float, int]], skipped: set[int], at_once: int
+) -> None:
+    seen = _made_ahead(sent, skipped, at_once)
+    assert all(list(pictures) == sorted(pictures) for pictures in zip(*seen, strict=True))
+    assert seen[-1] == _made_ahead(sent, set(), 1)[-1]
+
+
+def test_a_picture_that_stands_still_is_sharp_in_its_new_cell() -> None:
+    scene = Scene("a", "b")
+    for uid in "ab":
+        scene.stage.joined(uid)
+    scene.luma(11.0, 5)
+    for i in range(6):
+        scene.send("b", 11.0 + i / 30, 80)
+        striped = av.VideoFrame(320, 180, "yuv420p")
+        striped.colorspace, striped.color_range = 1, 1
+        luma, u, v = planes_of(striped)
+        luma[:, ::2], luma[:, 1::2], u[:], v[:] = 60, 180, 128, 128
+        scene.stage.video("a", striped, scene.zero + 11.0 + i / 30)
+    moments = [11 + DELAY + i / 30 for i in range(6)]
+    scene.picture.ahead([scene.zero + moment for moment in moments])
+    assert [scene.luma(moment, 80) for moment in moments] == [120] * 6, "halved"
+    scene.stage.left("b")
+    assert [scene.luma(11.6, x) for x in (80, 81)] == [60, 180]
