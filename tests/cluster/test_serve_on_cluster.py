@@ -61,8 +61,8 @@ def _head(log: Path, settings: Mapping[str, str]) -> Iterator[dict[str, str]]:
         environ = {**os.environ, **ports(), **settings, **own}
         (Path(home) / "egress-ray").symlink_to(ROOT)
         (Path(home) / ".bashrc").write_text("# Ubuntu's\n")
-        for command in (CLUSTER["setup_commands"][-1], *re.findall(r"^\((umask 077; ray get.*?)\);", README, re.M)):
-            subprocess.run(_typed(command), env=environ, check=True, timeout=30)
+        for command in (CLUSTER["setup_commands"][-1], *re.findall(r"^\((umask 077; .*?)\);", README, re.M)):
+            subprocess.run(_typed(command), cwd=ROOT, env=environ, check=True, timeout=30)
         token = Path(home) / CLUSTER["file_mounts"]["~/.ray/auth_token"].removeprefix("~/")
         assert token.stat().st_mode & 0o077 == 0
         process = subprocess.Popen(_typed(start), env=environ, stdout=out, stderr=out, start_new_session=True)
