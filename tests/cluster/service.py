@@ -152,7 +152,11 @@ class App:
         task = self.start(payload)
         self.wait(task, "PROCESSING")
         folder = self.folder(task)
-        until(lambda: len(list(folder.glob("*.m4s"))) >= parts, 30, lambda: f"parts of {task}: {self.status(task)}")
+
+        def listed() -> int:
+            return sum(playlist.read_text().count("#EXTINF") for playlist in folder.glob("*.m3u8"))
+
+        until(lambda: listed() >= parts, 30, lambda: f"parts of {task}: {self.status(task)}")
         return task
 
     def folder(self, task: str) -> Path:
