@@ -74,11 +74,11 @@ def apply_to_serve() -> None:
     A cluster that was killed has left its address where `serve run` looks for one, and would be waited for in vain.
     """
     program, rest = [Path(argument).name for argument in sys.orig_argv[:3]], sys.orig_argv[1:]
-    if "serve" not in program or not {"run", "start"} & set(rest[:4]) or _names_a_cluster(rest):
+    command = {"run", "start"} & set(rest[:4])
+    if "serve" not in program or not command or _names_a_cluster(rest):
         return
-    known = _known_cluster()
-    if known is not None and "run" in rest[:4]:
-        if _answers(known):
+    if "run" in command and (known := _known_cluster()) is not None:
+        if not _refuses(known):
             return
         os.environ["RAY_ADDRESS"] = "local"
     apply(os.environ)
@@ -98,15 +98,13 @@ def _known_cluster() -> tuple[str, int] | None:
         return None
 
 
-def _answers(address: tuple[str, int]) -> bool:
-    """False only for one that certainly nobody listens at."""
+def _refuses(address: tuple[str, int]) -> bool:
+    """Whether certainly nobody listens there."""
     try:
         socket.create_connection(address, timeout=_ANSWERS_S).close()
-    except ConnectionRefusedError:
-        return False
-    except OSError:
-        return True
-    return True
+    except OSError as error:
+        return isinstance(error, ConnectionRefusedError)
+    return False
 
 
 def _bundled_haproxy() -> Path | None:

@@ -160,11 +160,11 @@ class Renderer:
         while True:
             # The sound up to a moment, then the picture that stands from it on.
             moment = zero + n / rate
-            last = zero + (n + (first - n) % at_once) / rate  # of those that are made with this one
-            self._end.wait(last)
+            last = n + (first - n) % at_once  # of those that are made with this one
+            self._end.wait(zero + last / rate)
             behind = int(max(0.0, time.monotonic() - moment - slack) * rate)
             ends = moment >= self._end.at and self.first_frame_at is not None
-            if ends or moment == last:
+            if ends or n == last:
                 position = sound.position
                 heard = sound.until(round(n * samples_per_tick))
                 output.sound(heard, position)
@@ -175,8 +175,8 @@ class Renderer:
                 starved = behind > _PATIENCE and repeated < rate * _STILL_S
                 repeated = repeated + 1 if starved else 0
                 if not starved and n > decoded:
-                    decoded = n + (first - n) % at_once
-                    picture.ahead([zero + m / rate for m in range(n, decoded + 1)])
+                    decoded = last
+                    picture.ahead([zero + m / rate for m in range(n, last + 1)])
                 output.picture(picture.still if starved else picture.at(moment), n)
                 self._count(behind > 0, starved)
             else:

@@ -17,6 +17,7 @@ from typing import Any
 
 import httpx
 import psutil
+import yaml
 
 from tests.ports import free_port
 from tests.processes import program, title
@@ -250,6 +251,17 @@ def _lives(process: psutil.Process) -> bool:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
+
+
+def serve_config(folder: Path, port: int, **args: Any) -> Path:
+    """A copy of `serve_config.yaml` with these settings more; 8091, which it has, may be somebody's."""
+    config = yaml.safe_load((ROOT / "serve_config.yaml").read_text())
+    assert (config["http_options"]["host"], config["http_options"]["port"]) == ("127.0.0.1", 8091)
+    config["http_options"]["port"] = port
+    config["applications"][0]["args"].update(args)
+    path = folder / "serve_config.yaml"
+    path.write_text(yaml.safe_dump(config))
+    return path
 
 
 def command() -> list[str]:

@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 import yaml
 
-from tests.cluster.service import ROOT, native, ports, running, until
+from tests.cluster.service import ROOT, native, ports, running, serve_config, until
 from tests.oracle.hls import validate
 from tests.ports import free_port
 from tests.s3 import BUCKET, s3_server
@@ -26,14 +26,11 @@ CLUSTER: dict[str, Any] = yaml.safe_load((ROOT / "cluster.yaml").read_text())
 def test_on_a_cluster_as_documented_recordings_come_into_the_store_that_the_config_names(tmp_path: Path) -> None:
     (command,) = re.findall(r"^cd ~/egress-ray && serve run serve_config.yaml --address auto$", README, re.MULTILINE)
     (storage,) = re.findall(r"put `(storage: .*?)` into", README)
-    port, config = free_port(), yaml.safe_load((ROOT / "serve_config.yaml").read_text())
-    config["http_options"]["port"] = port
-    args = config["applications"][0]["args"]
-    args.update(yaml.safe_load(storage.replace("my-recordings/egress", f"{BUCKET}/kept")))
-    args.update(data_dir=str(tmp_path / "data"))
-    (tmp_path / "serve_config.yaml").write_text(yaml.safe_dump(config))
+    port = free_port()
+    settings = yaml.safe_load(storage.replace("my-recordings/egress", f"{BUCKET}/kept"))
+    config = serve_config(tmp_path, port, data_dir=str(tmp_path / "data"), **settings)
     with s3_server(tmp_path / "s3.log") as s3, _head(tmp_path / "head.log", s3.environment) as environ:
-        command = command.replace("serve run serve_config.yaml", f"exec serve run {tmp_path / 'serve_config.yaml'}")
+        command = command.replace("serve run serve_config.yaml", f"exec serve run {config}")
         with running(_typed(command), tmp_path, port, environ) as service:
             app = service.app("clustered")
             task = app.start(native())

@@ -13,9 +13,8 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
-import yaml
 
-from tests.cluster.service import ROOT, App, Service, running, until
+from tests.cluster.service import ROOT, App, Service, running, serve_config, until
 from tests.cluster.test_ports import beyond_loopback
 from tests.e2e.janus_server import Janus, running_janus
 from tests.oracle.analyse import analyse
@@ -42,7 +41,7 @@ def test_serve_run_records_a_room_of_a_real_janus_as_documented(tmp_path: Path) 
         settings["EGRESS_SOURCES__JANUS__URL"] = janus.url
         settings["EGRESS_SOURCES__JANUS__API_SECRET"] = janus.api_secret
         port = free_port()
-        command = _serve_run(tmp_path, port)
+        command = [str(Path(sys.executable).with_name("serve")), "run", str(serve_config(tmp_path, port))]
         with _traces_of_a_dead_cluster() as traces, running(command, tmp_path, port, {**settings, **traces}) as service:
             app = service.app("my_app")
             task = asyncio.run(_record(janus, app))
@@ -59,15 +58,6 @@ def test_serve_run_records_a_room_of_a_real_janus_as_documented(tmp_path: Path) 
         offsets = [abs(offset) for t, offset in report.users[user].offsets if t >= steady[0].t]
         assert len(offsets) >= 3, str(report)
         assert np.median(offsets) <= 60, str(report)  # how steady it is, others tell who have the machine for it
-
-
-def _serve_run(folder: Path, port: int) -> list[str]:
-    """The command; 8091, which it has in its file, may be somebody's."""
-    config = yaml.safe_load((ROOT / "serve_config.yaml").read_text())
-    assert (config["http_options"]["host"], config["http_options"]["port"]) == ("127.0.0.1", 8091)
-    config["http_options"]["port"] = port
-    (folder / "serve_config.yaml").write_text(yaml.safe_dump(config))
-    return [str(Path(sys.executable).with_name("serve")), "run", str(folder / "serve_config.yaml")]
 
 
 @contextmanager

@@ -260,7 +260,7 @@ SENT = st.lists(st.tuples(st.sampled_from("ab"), st.floats(11, 11.8), st.sampled
 
 
 def _made_ahead(sent: list[tuple[str, float, int]], skipped: set[int], at_once: int) -> list[tuple[int, ...]]:
-    """Which of the pictures of each of two is seen at each of 41 ticks; sizes of some make them be shrunk."""
+    """Which of the pictures of each of two is seen at each of 27 ticks; sizes of some make them be shrunk."""
     scene = Scene()
     for uid in "ab":
         scene.stage.joined(uid)
