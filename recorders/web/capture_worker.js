@@ -37,8 +37,9 @@ const RING_TAKEN_AT = 64;
 const AUDIO_REST_MS = 90;
 // A block that comes at most this much later than the quickest is the newest.
 const AUDIO_NEWEST_MS = 15;
-// Brightness by which pixels of one colour may differ.
+// Brightness by which pixels of one colour may differ, and how many rows of them are looked at together.
 const EVEN = 2;
+const SIGHT_ROWS = 32;
 // More than this unsent means that the recorder does not read any more.
 const UNSENT_LIMIT = 64 * 1024 * 1024;
 
@@ -504,13 +505,7 @@ class Sight {
     this.looked = picture;
     const copy = picture.clone();
     try {
-      const size = copy.allocationSize();
-      if (this.bytes.length !== size) this.bytes = new Uint8Array(size);
-      const planes = await copy.copyTo(this.bytes);
-      this.blank = planes.every(({ offset }, n) => {
-        const end = planes[n + 1]?.offset ?? size;
-        return this.even(offset, end, planes.length === 1 ? 4 : planes.length === 2 ? n + 1 : 1);
-      });
+      this.blank = await this.even(copy);
     } catch {
       this.blank = false; // of a format that cannot be looked into
     } finally {
@@ -518,10 +513,23 @@ class Sight {
     }
   }
 
-  /** Whether all samples are as good as the first one, of which each has `step` bytes. */
-  even(offset, end, step) {
-    for (let at = offset + step; at < end; at++) {
-      if (Math.abs(this.bytes[at] - this.bytes[offset + ((at - offset) % step)]) > EVEN) return false;
+  /** Whether all of it is as good as its first pixel. Most pictures are not from their first rows on. */
+  async even(picture) {
+    const { x, y: top, width, height } = picture.visibleRect;
+    let first = null;
+    for (let y = top; y < top + height; y += SIGHT_ROWS) {
+      const rect = { x, y, width, height: Math.min(SIGHT_ROWS, top + height - y) };
+      const size = picture.allocationSize({ rect });
+      if (this.bytes.length < size) this.bytes = new Uint8Array(size);
+      const planes = await picture.copyTo(this.bytes, { rect });
+      const steps = planes.map((_, n) => (planes.length === 1 ? 4 : planes.length === 2 ? n + 1 : 1));
+      first ??= planes.map(({ offset }, n) => this.bytes.slice(offset, offset + steps[n]));
+      for (const [n, { offset }] of planes.entries()) {
+        const end = planes[n + 1]?.offset ?? size;
+        for (let at = offset; at < end; at++) {
+          if (Math.abs(this.bytes[at] - first[n][(at - offset) % steps[n]]) > EVEN) return false;
+        }
+      }
     }
     return true;
   }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -42,7 +43,9 @@ def test_one_that_is_not_wanted_any_more_when_it_comes_is_ended(ahead: bool) -> 
     asyncio.run(run())
 
 
-def test_a_page_cannot_make_it_keep_gigabytes(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def node(monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The driver's program; processes from now on have the driver's environment."""
     for name in ("NODE_OPTIONS", "NODE_COMPILE_CACHE"):
         monkeypatch.setenv(name, "")
         monkeypatch.delenv(name)
@@ -51,6 +54,39 @@ def test_a_page_cannot_make_it_keep_gigabytes(monkeypatch: pytest.MonkeyPatch) -
         await (await driver.start()).stop()
 
     asyncio.run(run())
-    node = Path(playwright.__file__).parent / "driver" / "node"
-    asked = [str(node), "-p", "require('v8').getHeapStatistics().heap_size_limit"]
-    assert int(subprocess.run(asked, capture_output=True, check=True).stdout) < 300 << 20
+    return Path(playwright.__file__).parent / "driver" / "node"
+
+
+def printed(node: Path, *arguments: str | Path) -> str:
+    return subprocess.run([node, *arguments], capture_output=True, check=True, text=True).stdout.rstrip("\n")
+
+
+def test_a_page_cannot_make_it_keep_gigabytes(node: Path) -> None:
+    assert int(printed(node, "-p", "require('v8').getHeapStatistics().heap_size_limit")) < 300 << 20
+
+
+def test_its_large_sources_mean_the_same_with_one_byte_a_character(
+    node: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    monkeypatch.setenv("NODE_COMPILE_CACHE", str(kept))
+    source = tmp_path / "large.js"
+    text = f"// \u2013{'x' * 1_100_000}\nmodule.exports = ['\u2013 \U0001f600', /^[\u4e00-\u4e09]$/.test('\u4e01')];"
+    ask = f"JSON.stringify(require({str(source)!r}))"
+    for change in ("", " // longer"):
+        source.write_text(text + change)
+        for _ in range(2):
+            assert printed(node, "-p", ask) == '["\u2013 \U0001f600",true]'
+    copies = [path.read_bytes() for path in kept.glob("large.js.*")]
+    assert len(copies) == 2
+    assert all(copy.isascii() for copy in copies)
+    monkeypatch.setenv("NODE_COMPILE_CACHE", str(source))  # nothing can be kept there
+    assert printed(node, "-p", ask) == '["\u2013 \U0001f600",true]'
+
+
+def test_its_own_large_sources_are_kept_so(node: Path) -> None:
+    bundles = (node.parent / "package" / "lib").glob("*Bundle.js")
+    large = {path.name for path in bundles if not path.read_bytes().isascii()}
+    kept = Path(os.environ["NODE_COMPILE_CACHE"]).glob("*Bundle.js.*")
+    assert large <= {path.name.partition(".js")[0] + ".js" for path in kept if path.read_bytes().isascii()}
