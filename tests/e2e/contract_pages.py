@@ -40,5 +40,5 @@ CONTRACT_PAGES = {
     "/ends-early": _PAGE.format(colour="#c00", body="<script>egress.stop()</script>"),
     "/trouble": _PAGE.format(colour="#046", body=_TROUBLE),
     "/blank": _PAGE.format(colour="#000", body=""),
-    "/nearly-blank": _PAGE.format(colour="#000", body="<p style='color:#333;font:8px serif'>."),
+    "/nearly-blank": _PAGE.format(colour="#000", body="<p style='position:fixed;bottom:0;color:#333;font:8px serif'>."),
 }
