@@ -422,11 +422,11 @@ class Sound {
     this.end = undefined; // when the last block ended
     this.gaps = 0;
     this.heard = -Infinity; // when there last was any
+    this.planes = []; // used again and again: arrays for each block would be a megabyte of garbage
     this.reset();
   }
 
   reset() {
-    this.blocks = [];
     this.samples = 0;
     this.silent = true;
   }
@@ -439,28 +439,42 @@ class Sound {
   add(data, time) {
     if (time >= this.until) return;
     const { numberOfFrames: samples, numberOfChannels: channels, sampleRate } = data;
-    const planes = [];
-    for (let planeIndex = 0; planeIndex < channels; planeIndex++) {
-      const plane = new Int16Array(samples);
-      data.copyTo(plane, { planeIndex, format: "s16-planar" });
-      planes.push(plane);
+    const copy = (plane, planeIndex) => data.copyTo(plane, { planeIndex, format: "s16-planar" });
+    if (this.origin !== undefined) {
+      this.put({ time, samples, channels, sampleRate, copy });
+      return;
     }
-    const block = { time, samples, channels, sampleRate, planes };
-    if (this.origin !== undefined) this.put(block);
-    else if (this.early.push(block) > EARLY_BLOCKS) this.early.shift();
+    const planes = Array.from({ length: channels }, () => new Int16Array(samples));
+    planes.forEach(copy);
+    const block = { time, samples, channels, sampleRate, copy: (plane, n) => plane.set(planes[n]) };
+    if (this.early.push(block) > EARLY_BLOCKS) this.early.shift();
   }
 
-  put({ time, samples, channels, sampleRate, planes }) {
+  put({ time, samples, channels, sampleRate, copy }) {
     const expected = this.start + (this.samples / this.sampleRate) * 1000;
     const follows = this.channels === channels && this.sampleRate === sampleRate;
     if (this.samples && !(follows && Math.abs(time - expected) < AUDIO_JITTER_MS)) this.flush();
     if (time - this.end > AUDIO_JITTER_MS) this.gaps++;
     this.end = time + (samples / sampleRate) * 1000;
     if (!this.samples) Object.assign(this, { start: time, channels, sampleRate });
-    this.blocks.push(planes);
+    this.room(this.samples + samples);
+    for (let n = 0; n < channels; n++) {
+      const plane = this.planes[n].subarray(this.samples, this.samples + samples);
+      copy(plane, n);
+      this.silent &&= plane.every((sample) => sample === 0);
+    }
     this.samples += samples;
-    this.silent &&= planes.every((plane) => plane.every((sample) => sample === 0));
     if ((this.samples / sampleRate) * 1000 >= AUDIO_BATCH_MS) this.flush();
+  }
+
+  /** Have a plane of at least so many samples for each channel. */
+  room(samples) {
+    for (let n = 0; n < this.channels; n++) {
+      const plane = this.planes[n] ?? new Int16Array(0);
+      if (plane.length >= samples) continue;
+      this.planes[n] = new Int16Array(2 * samples);
+      this.planes[n].set(plane);
+    }
   }
 
   flush() {
@@ -474,19 +488,11 @@ class Sound {
     header.setUint32(16, this.samples, true);
     if (!this.silent) {
       this.heard = performance.now();
-      this.fill(new Int16Array(message, 20));
+      const payload = new Int16Array(message, 20);
+      for (let n = 0; n < this.channels; n++) payload.set(this.planes[n].subarray(0, this.samples), n * this.samples);
     }
     post(message);
     this.reset();
-  }
-
-  fill(payload) {
-    for (let channel = 0, at = 0; channel < this.channels; channel++) {
-      for (const planes of this.blocks) {
-        payload.set(planes[channel], at);
-        at += planes[channel].length;
-      }
-    }
   }
 }
 

@@ -18,6 +18,7 @@ from recorders.errors import Lost
 from recorders.formats import VideoCodec
 from recorders.log.tracks import key_interval
 from recorders.spec import VideoSpec
+from recorders.web import hugepages
 from recorders.web.colour import Matrix, h273
 from recorders.web.ring import Ring
 
@@ -34,6 +35,7 @@ class Raw:
     def __init__(
         self, wanted: VideoCodec, video: VideoSpec, config: RecorderConfig, matrix: Matrix, ring: Ring
     ) -> None:
+        hugepages.decline()
         settings = config.encoder.model_copy(update={"zerolatency": True})
         part = config.log.part_seconds
         self._encoder = VideoEncoder(video, settings, part, wanted, matrix=h273(matrix))
