@@ -14,7 +14,7 @@ const LARGE_BYTES = 1 << 20;
 // hundred, most of them in comments: there are copies without them beside its parsed code, made by the first driver.
 registerHooks({
   load(url, context, next) {
-    const source = url.startsWith("file:") ? narrow(fileURLToPath(url)) : null;
+    const source = context.format !== "module" && url.startsWith("file:") ? narrow(fileURLToPath(url)) : null;
     return source ? { format: "commonjs", source, shortCircuit: true } : next(url, context);
   },
 });

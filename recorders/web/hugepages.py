@@ -16,9 +16,9 @@ _PR_SET_THP_DISABLE = 41
 def decline(settings: Path = _SETTINGS) -> None:
     """For this process and all that it starts from now on, unless they are for everybody, which browsers gain by.
 
-    `settings` is the kernel's folder of them.
+    `settings` is the kernel's folder of them; without it there are none.
     """
-    if not _for_everybody(settings):
+    if (settings / "enabled").exists() and not _for_everybody(settings):
         ctypes.CDLL(None).prctl(_PR_SET_THP_DISABLE, 1, 0, 0, 0)
 
 
@@ -30,5 +30,5 @@ def _for_everybody(settings: Path) -> bool:
 
 def _chosen(file: Path) -> str:
     """The word in brackets."""
-    found = re.search(r"\[(\w+)\]", file.read_text()) if file.exists() else None
+    found = re.search(r"\[(\w+)\]", file.read_text())
     return found[1] if found else ""
