@@ -528,12 +528,12 @@ class Sight {
       const size = picture.allocationSize({ rect });
       if (this.bytes.length < size) this.bytes = new Uint8Array(size);
       const planes = await picture.copyTo(this.bytes, { rect });
-      const steps = planes.map((_, n) => (planes.length === 1 ? 4 : planes.length === 2 ? n + 1 : 1));
-      first ??= planes.map(({ offset }, n) => this.bytes.slice(offset, offset + steps[n]));
+      const bytes = (n) => (planes.length === 1 ? 4 : planes.length === 2 ? n + 1 : 1); // of a pixel
+      first ??= planes.map(({ offset }, n) => this.bytes.slice(offset, offset + bytes(n)));
       for (const [n, { offset }] of planes.entries()) {
         const end = planes[n + 1]?.offset ?? size;
         for (let at = offset; at < end; at++) {
-          if (Math.abs(this.bytes[at] - first[n][(at - offset) % steps[n]]) > EVEN) return false;
+          if (Math.abs(this.bytes[at] - first[n][(at - offset) % first[n].length]) > EVEN) return false;
         }
       }
     }
