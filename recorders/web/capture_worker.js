@@ -83,7 +83,11 @@ function sendOutbox() {
   const room = mail ? mail.room() : Infinity;
   let size = 0;
   let count = 0;
-  for (; count < outbox.length && size + 4 + outbox[count].byteLength <= room; count++) size += 4 + outbox[count].byteLength;
+  for (const { byteLength } of outbox) {
+    if (size + 4 + byteLength > room) break;
+    size += 4 + byteLength;
+    count++;
+  }
   if (unsent - size + (mail ? 0 : socket.bufferedAmount) > UNSENT_LIMIT) {
     fail("The recorder does not take the browser's pictures any more");
     socket.close();
