@@ -129,9 +129,9 @@ def test_sound_and_picture_stay_together_for_a_minute(tmp_path: Path) -> None:
     assert (report.width, report.height, report.sample_rate) == (1280, 720, 48000)
     assert len(user.offsets) >= 57
     assert user.offset_p95 <= 40, str(report)
-    # Chromium may put the page's main thread nearer to its compositor or farther from it (decision 21): by one picture.
-    lately = [np.median([offset for _, offset in user.offsets[n : n + 5]]) for n in range(0, 57, 5)]
-    assert np.ptp(lately) <= 34, str(report)
+    # On a busy machine it may jump by a picture (decision 21) anywhere; a slope makes more of that than it is.
+    first, last = ([offset for _, offset in seconds] for seconds in (user.offsets[:10], user.offsets[-10:]))
+    assert abs(np.median(last) - np.median(first)) <= 34, str(report)
     assert report.frames == report.frames_expected == progress.counters["frames"]
     assert progress.media_seconds == pytest.approx(report.frames / 30, abs=0.001)
     assert not report.black, "the page must not start black"
