@@ -8,6 +8,7 @@ import sys
 import tempfile
 import time
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -78,23 +79,25 @@ def run(quick: bool) -> list[Table]:
                 for way, recorded in found.items():
                     recorded.append(_record(way, base, page, window))
             rates = {way: [one.rate for one in recorded] for way, recorded in found.items()}
-            ours, usual, lean = map(statistics.median, rates.values())
+            ours, usual, lean = _medians(found, "rate")
             to_usual, to_lean = (ratio(rates[OURS], rates[way]) for way in (USUAL, LEAN))
             cost.add(
                 title, f"{ours:.3f}", f"{usual:.3f}", f"{to_usual:.2f}x", f"{goal}x", f"{lean:.3f}", f"{to_lean:.2f}x"
             )
-            less = statistics.median(a.ssim - b.ssim for a, b in zip(found[OURS], found[USUAL], strict=True))
+            gained = statistics.median(a.ssim - b.ssim for a, b in zip(found[OURS], found[USUAL], strict=True))
             quality.add(
                 title,
-                *(f"{statistics.median(one.ssim for one in recorded):.4f}" for recorded in found.values()),
-                f"{less:+.4f}",
-                *(f"{statistics.median(one.kbps for one in recorded):.0f}" for recorded in found.values()),
-                *(
-                    "-" if page == "static" else f"{statistics.median(one.fresh for one in recorded):.1f}"
-                    for recorded in found.values()
-                ),
+                *(f"{ssim:.4f}" for ssim in _medians(found, "ssim")),
+                f"{gained:+.4f}",
+                *(f"{kbps:.0f}" for kbps in _medians(found, "kbps")),
+                *("-" if page == "static" else f"{fresh:.1f}" for fresh in _medians(found, "fresh")),
             )
     return [cost, quality]
+
+
+def _medians(found: dict[str, list[Recorded]], figure: str) -> list[float]:
+    """Of each way."""
+    return [statistics.median(map(attrgetter(figure), recorded)) for recorded in found.values()]
 
 
 def _record(way: str, base: str, page: str, window: float) -> Recorded:

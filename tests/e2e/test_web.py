@@ -130,7 +130,7 @@ def test_sound_and_picture_stay_together_for_a_minute(tmp_path: Path) -> None:
     assert len(user.offsets) >= 57
     assert user.offset_p95 <= 40, str(report)
     # On a busy machine it may jump by a picture (decision 21) anywhere; a slope makes more of that than it is.
-    first, last = ([offset for _, offset in seconds] for seconds in (user.offsets[:10], user.offsets[-10:]))
+    first, last = ([offset for _, offset in seconds] for seconds in (user.offsets[:3], user.offsets[-3:]))
     assert abs(np.median(last) - np.median(first)) <= 34, str(report)
     assert report.frames == report.frames_expected == progress.counters["frames"]
     assert progress.media_seconds == pytest.approx(report.frames / 30, abs=0.001)

@@ -52,8 +52,8 @@ class User:
 
     @property
     def drift(self) -> float:
-        """Milliseconds by which the offset grows in a minute (Theil-Sen, so that a single jump by one picture does
-        not count); 0 with fewer than four offsets."""
+        """Milliseconds by which the offset grows in a minute (Theil-Sen, so that a single flash that is a picture
+        off does not count, but a jump for good does); 0 with fewer than four offsets."""
         if len(self.offsets) < 4:
             return 0.0
         t, offset = np.array(self.offsets[:: 1 + len(self.offsets) // 500]).T
