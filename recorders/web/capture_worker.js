@@ -26,6 +26,9 @@ const SEEN_AFTER_MS = 12;
 const PAINTED_EVERY_MS = 1000 / 60;
 // Where these do not divide evenly, those after the first one come earlier than it by this part of their period, on average.
 const UNEVEN = 0.27;
+// Where every other one is taken, a busy machine takes the others for a while, half a period aside, and draws some of them
+// late. All come later than a slot's middle by this part of their period: neither is then on the edge between two slots.
+const EVERY_OTHER = 0.2;
 // A picture this old at most shows that the page moves.
 const MOVING_MS = 100;
 // Sound whose timestamps jump by more than this is a gap, not jitter of the timestamps.
@@ -658,7 +661,8 @@ async function record(streams, config, options) {
   const sight = new Sight();
   const period = 1000 / options.frameRate;
   const seenAfter = SEEN_AFTER_MS - Math.max(0, (period - PAINTED_EVERY_MS) / 2);
-  const even = Number.isInteger(60 / options.frameRate) || options.frameRate > 30;
+  const even = options.frameRate > 30 || Number.isInteger(60 / options.frameRate);
+  const early = period * (options.frameRate === 30 ? EVERY_OTHER : even ? 0 : UNEVEN);
   let sounds = null;
   let captured = -Infinity; // when the newest picture was drawn
   let enough = Infinity; // the recording begins with the first picture captured at or after this
@@ -667,7 +671,7 @@ async function record(streams, config, options) {
     enough = Infinity;
     const now = performance.now();
     // A page that moves keeps its pace: then its pictures come in the middle of what rounds to their slot.
-    const origin = now - captured < MOVING_MS ? captured + seenAfter - (even ? 0 : UNEVEN * period) : now;
+    const origin = now - captured < MOVING_MS ? captured + seenAfter - early : now;
     slots?.begin(origin);
     sound.begin(origin);
     tell("begun", { monotonic: (origin + offset) / 1000 });
