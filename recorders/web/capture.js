@@ -2,34 +2,11 @@
 // The recorder's own page: captures another tab of this browser with its sound. What becomes of its pictures and its sound
 // is a worker's (capture_worker.js), which is given them without this page's doing.
 
-/**
- * Runs in a shared worker: what the socket of a page or of its workers sends is shown to playwright's driver as well, in
- * text, and a shared worker's is not. The first message has the socket's address, and how much may be unsent and what is
- * said then; "open" is the first answer.
- */
-function linkWorker() {
-  onconnect = ({ ports: [port] }) => {
-    port.onmessage = ({ data: { address, limit, overrun } }) => {
-      const socket = new WebSocket(address);
-      socket.binaryType = "arraybuffer";
-      socket.onopen = () => port.postMessage({ type: "open" });
-      socket.onmessage = ({ data }) => port.postMessage(JSON.parse(data));
-      port.onmessage = ({ data }) => {
-        if (socket.readyState !== WebSocket.OPEN) return;
-        if (socket.bufferedAmount <= limit) return socket.send(data);
-        socket.send(overrun);
-        socket.close();
-      };
-    };
-  };
-}
-
-const link = new SharedWorker(URL.createObjectURL(new Blob([`(${linkWorker})()`]))).port;
 const worker = new Worker(`${location.pathname}/worker`);
 const give = (type, rest = {}, transferred = []) => worker.postMessage({ type, ...rest }, transferred);
 const fail = (error) => give("error", { message: String(error?.message ?? error) });
 worker.onerror = fail;
-give("link", { port: link, address: `ws://${location.host}${location.pathname}/socket` }, [link]);
+give("link", { address: `ws://${location.host}${location.pathname}/socket` });
 
 // Blocks of sound, 10 ms each, that are not lost while a busy machine holds the worker up.
 const AUDIO_WAITING = 300;

@@ -33,9 +33,12 @@ const EVERY_OTHER = 0.2;
 const MOVING_MS = 100;
 // Sound whose timestamps jump by more than this is a gap, not jitter of the timestamps.
 const AUDIO_JITTER_MS = 5;
-// Where pictures begin in the ring's file, and where it is told how many the recorder is done with.
-const RING_PAGE = 4096;
-const RING_TAKEN_AT = 64;
+// What is where in the file that the recorder has open as well (shared_file.py): how many of its pictures the recorder is
+// done with, how many bytes of mail there have been and how many have been taken, and the mail; then come pictures.
+const PICTURES_TAKEN_AT = 64;
+const MAIL_PUT_AT = 128;
+const MAIL_TAKEN_AT = 192;
+const MAIL_AT = 4096;
 // Sound waits in Chromium for so long once all of it has been taken, to be taken together: each wake costs.
 const AUDIO_REST_MS = 90;
 // A block that comes at most this much later than the quickest is the newest.
@@ -49,46 +52,61 @@ const UNSENT_LIMIT = 64 * 1024 * 1024;
 /** By the type of their messages, the page's and then the recorder's. */
 const handlers = {};
 const connected = new Promise((resolve) => (handlers.open = resolve));
-let link;
+let socket;
+let mail = null; // a `Mail`, unless there can be none
 
 onmessage = ({ data }) => handlers[data.type]?.(data);
-handlers.link = ({ port, address }) => {
-  link = port;
-  link.onmessage = onmessage;
-  const overrun = said("error", { message: "The recorder does not take the browser's pictures any more" });
-  link.postMessage({ address, limit: UNSENT_LIMIT, overrun });
+handlers.link = ({ address }) => {
+  socket = new WebSocket(address);
+  socket.binaryType = "arraybuffer";
+  socket.onopen = handlers.open;
+  socket.onmessage = ({ data }) => onmessage({ data: JSON.parse(data) });
 };
 handlers.error = async ({ message }) => {
   await connected;
   fail(message);
 };
 
-function said(type, rest) {
-  return JSON.stringify({ type, ...rest });
-}
-
 /** Nothing happens before the recorder is connected. */
-const tell = (type, rest = {}) => link.postMessage(said(type, rest));
+const tell = (type, rest = {}) => socket.send(JSON.stringify({ type, ...rest }));
 const fail = (error) => tell("error", { message: String(error && error.message || error) });
 
-// Media waits to be sent together: each message costs in five processes.
-let outbox = [];
+// Media waits to be sent together.
+const outbox = [];
+let unsent = 0; // bytes of it
 
 /** A record of pictures or sound, next. */
 function post(record) {
-  outbox.push(new Uint32Array([record.byteLength]), record);
+  outbox.push(record);
+  unsent += 4 + record.byteLength;
 }
 
+/** As much of it as there is room for: each record with its length before it. */
 function sendOutbox() {
-  if (!outbox.length) return;
-  const message = new Uint8Array(outbox.reduce((sum, { byteLength }) => sum + byteLength, 0));
-  let at = 0;
-  for (const piece of outbox) {
-    message.set(new Uint8Array(piece.buffer ?? piece), at);
-    at += piece.byteLength;
+  const room = mail ? mail.room() : Infinity;
+  let size = 0;
+  let count = 0;
+  for (const { byteLength } of outbox) {
+    if (size + 4 + byteLength > room) break;
+    size += 4 + byteLength;
+    count++;
   }
-  link.postMessage(message.buffer, [message.buffer]);
-  outbox = [];
+  if (unsent - size + (mail ? 0 : socket.bufferedAmount) > UNSENT_LIMIT) {
+    fail("The recorder does not take the browser's pictures any more");
+    socket.close();
+  }
+  if (!count) return;
+  const message = new Uint8Array(size);
+  const lengths = new DataView(message.buffer);
+  let at = 0;
+  for (const record of outbox.splice(0, count)) {
+    lengths.setUint32(at, record.byteLength, true);
+    message.set(new Uint8Array(record), at + 4);
+    at += 4 + record.byteLength;
+  }
+  unsent -= size;
+  if (mail) mail.put(message);
+  else socket.send(message);
 }
 
 /** The recorder's monotonic clock minus performance.now(), by the quickest of a few round trips. */
@@ -310,20 +328,48 @@ class Pictures {
 }
 
 /**
- * The file of the private file system that the recorder maps (ring.py): pictures as they are go into it, each into the
- * first slot that is free. To be written at once it must be in a worker.
+ * The file of the private file system that the recorder maps (shared_file.py). To be written at once it must be in a
+ * worker. There is room for mail before it is needed.
  */
-class Ring {
-  static async open(options) {
-    const folder = await navigator.storage.getDirectory();
-    const file = await (await folder.getFileHandle("pictures", { create: true })).createSyncAccessHandle();
-    file.truncate(RING_PAGE + options.slots * options.slotBytes);
-    file.write(new Uint8Array(options.secret), { at: 0 });
-    return new Ring(file, options);
+async function sharedFile({ secret, mailBytes, slots, slotBytes }) {
+  const folder = await navigator.storage.getDirectory();
+  const file = await (await folder.getFileHandle("shared", { create: true })).createSyncAccessHandle();
+  file.truncate(MAIL_AT + mailBytes + slots * slotBytes);
+  file.write(new Uint8Array(mailBytes), { at: MAIL_AT });
+  file.write(new Uint8Array(secret), { at: 0 });
+  return file;
+}
+
+/** Messages to the recorder in the file, one after the other and from the beginning again (mail.py). */
+class Mail {
+  constructor(file, { mailBytes }) {
+    Object.assign(this, { file, bytes: mailBytes });
+    this.sent = new Uint32Array(1); // bytes so far
+    this.taken = new Uint32Array(1);
   }
 
-  constructor(file, { slots, slotBytes }) {
+  /** How many bytes may be put now. */
+  room() {
+    this.file.read(this.taken, { at: MAIL_TAKEN_AT });
+    return this.bytes - ((this.sent[0] - this.taken[0]) >>> 0);
+  }
+
+  /** It is there once it counts. */
+  put(message) {
+    const at = this.sent[0] % this.bytes;
+    const first = message.subarray(0, this.bytes - at);
+    this.file.write(first, { at: MAIL_AT + at });
+    if (first.length < message.length) this.file.write(message.subarray(first.length), { at: MAIL_AT });
+    this.sent[0] += message.length;
+    this.file.write(this.sent, { at: MAIL_PUT_AT });
+  }
+}
+
+/** Pictures as they are, in the file: each goes into the first slot that is free (ring.py). */
+class Ring {
+  constructor(file, { mailBytes, slots, slotBytes }) {
     Object.assign(this, { file, slots, slotBytes });
+    this.at = MAIL_AT + mailBytes;
     this.put = 0;
     this.used = []; // slots of pictures that the recorder is not done with, in their order
     this.taken = new Uint32Array(1);
@@ -332,7 +378,7 @@ class Ring {
 
   /** Where it is; null without room for it. */
   async add(picture) {
-    this.file.read(this.taken, { at: RING_TAKEN_AT });
+    this.file.read(this.taken, { at: PICTURES_TAKEN_AT });
     this.used.splice(0, this.used.length - ((this.put - this.taken[0]) >>> 0));
     const size = picture.allocationSize();
     const format = ["I420", "NV12"].indexOf(picture.format);
@@ -341,7 +387,7 @@ class Ring {
     while (this.used.includes(slot)) slot++;
     if (this.bytes.length !== size) this.bytes = new Uint8Array(size);
     await picture.copyTo(this.bytes);
-    this.file.write(this.bytes, { at: RING_PAGE + slot * this.slotBytes });
+    this.file.write(this.bytes, { at: this.at + slot * this.slotBytes });
     this.used.push(slot);
     this.put++;
     return { slot, format, width: picture.visibleRect.width, height: picture.visibleRect.height };
@@ -626,36 +672,36 @@ async function supported(configs) {
   return null;
 }
 
-/** How pictures are sent: as they are, to be encoded by the recorder, or else encoded. */
-async function encoding({ configs, ring }) {
-  try {
-    if (ring) return { codec: "raw", ring: await Ring.open(ring) };
-  } catch {
-    // There cannot be one: a full disk.
-  }
-  return supported(configs);
+/** How pictures are sent: as they are in the file, to be encoded by the recorder, or else encoded. Null without any. */
+async function encoding(file, { configs }) {
+  if (!configs.length) return null;
+  const config = file ? { codec: "raw" } : await supported(configs);
+  if (!config) throw new Error("it has no video encoder for this size");
+  return config;
 }
 
 handlers.options = ({ options }) => {
-  const choice = options.configs.length ? encoding(options) : null;
+  const opened = options.file ? sharedFile(options.file).catch(() => null) : null; // there cannot be one: a full disk
   handlers.streams = async (streams) => {
     try {
       await connected;
-      await record(streams, await choice, options);
+      const file = await opened;
+      mail = file && new Mail(file, options.file);
+      await record(streams, file, await encoding(file, options), options);
     } catch (error) {
       fail(error);
     }
   };
 };
 
-async function record(streams, config, options) {
-  if (options.configs.length && !config) throw new Error("it has no video encoder for this size");
+async function record(streams, file, config, options) {
   handlers.ended = () => tell("ended");
   const matrix = config ? await measureMatrix(streams.green) : null;
   tell("selected");
   const offset = await monotonicOffset();
-  const pictures =
-    config && (config.ring ? new RawPictures(config.ring) : new Pictures(config, options.frameRate, options.keyEvery));
+  const pictures = config && (file
+    ? new RawPictures(new Ring(file, options.file))
+    : new Pictures(config, options.frameRate, options.keyEvery));
   const slots = config && new Slots(options.frameRate, (...slot) => pictures.put(...slot));
   const sound = new Sound();
   const sight = new Sight();
@@ -684,6 +730,8 @@ async function record(streams, config, options) {
   };
   const status = () => {
     if (slots) sight.look(slots.last);
+    sendOutbox();
+    if (outbox.length) return; // the recorder would take what has not come yet for silence
     tell("status", {
       seconds: (performance.now() - sound.origin) / 1000,
       idle: (performance.now() - Math.max(sound.origin, sound.heard, slots ? sight.seen : 0)) / 1000,
@@ -700,7 +748,7 @@ async function record(streams, config, options) {
     }
     await sounds?.rest();
     sound.flush();
-    sendOutbox();
+    while (sendOutbox(), outbox.length) await new Promise((resolve) => setTimeout(resolve, TICK_MS));
     status();
     tell("done", { seconds: (end - (sound.origin ?? end)) / 1000 });
   };
@@ -728,5 +776,5 @@ async function record(streams, config, options) {
     setTimeout(() => want(answered), LAST_PAINT_MS);
     setTimeout(begin, ANY_PAINT_MS);
   };
-  tell("ready", { codec: config?.codec ?? null, matrix, sound: Boolean(streams.sound) });
+  tell("ready", { codec: config?.codec ?? null, matrix, sound: Boolean(streams.sound), file: Boolean(file) });
 }

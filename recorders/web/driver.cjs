@@ -5,7 +5,6 @@ const path = require("node:path");
 const { registerHooks } = require("node:module");
 const { fileURLToPath } = require("node:url");
 const v8 = require("node:v8");
-const vm = require("node:vm");
 
 const STARTED_MS = 3000;
 const LARGE_BYTES = 1 << 20;
@@ -41,9 +40,7 @@ function narrow(file) {
 // A quarter of its heap is what was needed to start it, and V8 would keep that, and the code that ran then, for as long
 // as the driver has as little to do as it has.
 setTimeout(() => {
-  v8.setFlagsFromString("--expose-gc");
   v8.setFlagsFromString("--bytecode-old-age=1");
-  const gc = vm.runInNewContext("gc");
   for (let i = 0; i < 2; i++) gc({ type: "major", flavor: "last-resort" });
   v8.setFlagsFromString("--bytecode-old-age=6");
 }, STARTED_MS).unref();

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 _PRELOADED = Path(__file__).with_name("driver.cjs")
 # It lives for a few small messages: without room for garbage and without compiled code it takes a fifth less memory.
 # It keeps what a page prints and throws, however long: at eight times what it needs it ends, and the browser with it.
-_OPTIONS = f'--max-semi-space-size=1 --max-old-space-size=256 --jitless --require="{_PRELOADED}"'
+_OPTIONS = f'--max-semi-space-size=1 --max-old-space-size=256 --jitless --expose-gc --require="{_PRELOADED}"'
 # glibc gives blocks of so many bytes back to the system when they are not used any more: 5 MB of its start.
 _OWN_BLOCKS = "32768"
 # Where it keeps its own code as it was parsed before: a third less to do at each start.

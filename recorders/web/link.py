@@ -3,8 +3,9 @@
 It serves that page, its worker's script and one WebSocket, on 127.0.0.1 only, below a path that nobody can guess and
 with the page's origin required, so that a page under record cannot reach it.
 
-From the browser, JSON: ping, selected, ready, video, begun, status, ended, error, done; binary: pictures and
-sound (laid out in capture_worker.js). To the browser, JSON: pong, go, stop.
+From the browser, JSON: ping, selected, ready, video, begun, status, ended, error, done. To the browser, JSON: pong, go,
+stop. Pictures and sound (laid out in capture_worker.js) come by mail (mail.py), or as binary messages where the browser
+has no file for that.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from recorders.errors import Lost
+from recorders.web.mail import Mail
 
 if TYPE_CHECKING:
     from websockets.asyncio.server import Server, ServerConnection
@@ -34,6 +36,8 @@ _PICTURE, _SOUND = 1, 2
 _MAX_MESSAGE = 64 * 1024 * 1024
 # How long the end of the capture waits for a better reason.
 _REASON_S = 0.6
+# How often mail is looked for; the browser sends some ten times a second.
+_MAIL_S = 0.05
 
 
 class Receiver(Protocol):
@@ -65,6 +69,8 @@ class Link:
         self._answers: dict[str, asyncio.Future[dict[str, Any]]] = {}
         self._connection: ServerConnection | None = None
         self._server: Server | None = None
+        self._mail: Mail | None = None
+        self._collecting: asyncio.Task[None] | None = None
         self.heard = time.monotonic()  # when the browser last said anything
         self.idle_seconds = 0.0  # how long the page has been of one colour and silent
         self.broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -87,8 +93,15 @@ class Link:
         )
         return f"{origin}/{self._secret}"
 
+    def expect_mail(self, mail: Mail) -> None:
+        """Media comes by it from now on."""
+        self._mail = mail
+        self._collecting = asyncio.create_task(self._collect_always())
+
     async def close(self) -> None:
         """Stop listening and hang up."""
+        if self._collecting is not None:
+            self._collecting.cancel()
         if self._server is not None:
             self._server.close()
         if self._connection is not None:
@@ -141,24 +154,41 @@ class Link:
             async for message in connection:
                 self.heard = time.monotonic()
                 if isinstance(message, bytes):
-                    for record in _records(message):
-                        self._media(record)
+                    self._media(message)
                 else:
+                    self._collect()  # it was sent before
                     await self._message(connection, json.loads(message))
         except ConnectionClosed:
             pass
+        self._collect()
         self._break(Lost("The browser was closed or crashed."))
+
+    async def _collect_always(self) -> None:
+        while not self.broken.done():
+            self._collect()
+            await asyncio.sleep(_MAIL_S)
+
+    def _collect(self) -> None:
+        if self._mail is None:
+            return
+        try:
+            if message := self._mail.take():
+                self.heard = time.monotonic()
+                self._media(message)
+        except Lost as error:
+            self._break(error)
 
     def _media(self, message: bytes) -> None:
         if self.receiver is None:
             return
-        if message[0] == _PICTURE:
-            _, key, n = struct.unpack_from("<BBxxI", message)
-            self.receiver.picture(n, bool(key), message[8:])
-        elif message[0] == _SOUND:
-            _, channels, sample_rate, seconds, samples = struct.unpack_from("<BBxxIdI", message)
-            planes = message[20:] or bytes(2 * channels * samples)  # silence is not sent
-            self.receiver.sound(seconds, sample_rate, channels, planes)
+        for record in _records(message):
+            if record[0] == _PICTURE:
+                _, key, n = struct.unpack_from("<BBxxI", record)
+                self.receiver.picture(n, bool(key), record[8:])
+            elif record[0] == _SOUND:
+                _, channels, sample_rate, seconds, samples = struct.unpack_from("<BBxxIdI", record)
+                planes = record[20:] or bytes(2 * channels * samples)  # silence is not sent
+                self.receiver.sound(seconds, sample_rate, channels, planes)
 
     async def _message(self, connection: ServerConnection, message: dict[str, Any]) -> None:
         match message["type"]:
@@ -193,7 +223,7 @@ def _served(connection: ServerConnection, kind: str, text: str) -> Response:
 
 
 def _records(message: bytes) -> Iterator[bytes]:
-    """What is in a binary message: each with its length before it (u32, little endian)."""
+    """What is in a message of media: each with its length before it (u32, little endian)."""
     at = 0
     while at < len(message):
         (length,) = struct.unpack_from("<I", message, at)

@@ -21,10 +21,12 @@ from recorders.web.codecs import codec_name
 from recorders.web.colour import Matrix
 from recorders.web.contract import Contract
 from recorders.web.liveness import Doubt, Liveness
+from recorders.web.mail import Mail
 from recorders.web.page import Loaded, load
 from recorders.web.ring import CODEC as RAW
-from recorders.web.ring import SECRET_BYTES, Ring
-from recorders.web.ring import options as ring_options
+from recorders.web.ring import Ring, find
+from recorders.web.ring import options as file_options
+from recorders.web.shared_file import SECRET_BYTES
 from recorders.web.sink import Feed
 from recorders.web.station import Station
 
@@ -73,7 +75,7 @@ class Session:
         self._subject = subject
         self._config = config
         self._secret = secrets.token_bytes(SECRET_BYTES)
-        self._options = {"ring": ring_options(video, self._secret), **options}
+        self._options = {"file": file_options(video, self._secret), **options}
         self._video = video
         self.contract = contract
         self._clock = clock
@@ -122,6 +124,9 @@ class Session:
                     await _unless(browser.lost, link.expect("selected"))
                     loaded = asyncio.create_task(self._load(subject))
                     ready = await _unless(browser.lost, link.expect("ready"))
+                    file = find(browser.folder, self._secret, self._video) if ready["file"] else None
+                    if file is not None:
+                        link.expect_mail(Mail(file))
             except TimeoutError:
                 raise Lost(f"The browser did not start capturing within {self._config.launch_timeout_s:g} s.") from None
             if prepared is not None:
@@ -139,7 +144,7 @@ class Session:
                 await cancel(loaded)
         self.contract.began()
         codec = codec_name(ready["codec"]) if ready["codec"] else None
-        ring = Ring(browser.folder, self._secret, self._video) if codec == RAW else None
+        ring = Ring(file, self._video) if file is not None and codec == RAW else None
         return Beginning(self._clock.at(begun["monotonic"]), codec, ready["matrix"] or "bt709", ring)
 
     async def _subject_page(self) -> Page:

@@ -170,6 +170,22 @@ def test_no_sound_is_lost_while_the_capture_is_held_up(tmp_path: Path, monkeypat
     assert sum(end - begin for begin, end in user.dropouts) < 0.1
 
 
+@pytest.mark.paired("short")
+def test_no_sound_is_lost_while_the_recorder_is_held_up(tmp_path: Path) -> None:
+    async def run() -> None:
+        with serve_page() as url:
+            async with recording(spec(tmp_path, url, "320x180")):
+                await asyncio.sleep(1)
+                time.sleep(4)  # noqa: ASYNC251  -- more sound than there is room for in the shared file
+                await asyncio.sleep(1)
+
+    asyncio.run(run())
+    finish(tmp_path, "recording", "hls")
+    report = analyse(tmp_path / "recording.m3u8", users=["user1"])
+    assert all("user1" in second.heard for second in report.seconds[:-1])
+    assert sum(end - begin for begin, end in report.users["user1"].dropouts) < 0.1
+
+
 def test_static_page_has_every_frame_and_silence(tmp_path: Path, pages: str) -> None:
     progress = record(spec(tmp_path, f"{pages}/static", format="mp4"), 4)
     with av.open(str(tmp_path / "recording.mp4")) as container:
@@ -350,14 +366,14 @@ def test_other_formats_and_no_sound(tmp_path: Path, format: Format, codecs: tupl
         assert sum(1 for _ in container.decode()) > 60
 
 
-class _WithoutRing(WebRecorder):
+class _WithoutFile(WebRecorder):
     """As in a browser that has no room for a file of ours: it encodes by itself."""
 
     def _options(self) -> dict[str, Any]:
-        return {**super()._options(), "ring": None}
+        return {**super()._options(), "file": None}
 
 
-class _WithoutH264(_WithoutRing):
+class _WithoutH264(_WithoutFile):
     """And that was built without H.264."""
 
     def _options(self) -> dict[str, Any]:
@@ -365,7 +381,7 @@ class _WithoutH264(_WithoutRing):
         return {**options, "configs": [c for c in options["configs"] if not c["codec"].startswith("avc1")]}
 
 
-@pytest.mark.parametrize("kind", [_WithoutRing, _WithoutH264])
+@pytest.mark.parametrize("kind", [_WithoutFile, _WithoutH264])
 def test_a_browser_that_has_to_encode_by_itself(tmp_path: Path, pages: str, kind: type[WebRecorder]) -> None:
     progress = record(spec(tmp_path, f"{pages}/rude"), 2, kind=kind)
     found = pictures(tmp_path / "recording.m3u8")

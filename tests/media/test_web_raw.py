@@ -19,14 +19,15 @@ from recorders.log.segment_log import SegmentLog, read_index
 from recorders.log.window import Window
 from recorders.spec import PageSpec, RecordingSpec, VideoSpec
 from recorders.web.clock import Clock
+from recorders.web.mail import MAIL_BYTES
 from recorders.web.output import Output
 from recorders.web.raw import Raw
-from recorders.web.ring import CODEC, Ring, options
+from recorders.web.ring import CODEC, Ring, find, options
 from recorders.web.session import Beginning
 
 VIDEO = VideoSpec(320, 180, 10, 500)
 SECRET = bytes(range(16))
-PAGE = 4096
+AT = 4096 + MAIL_BYTES
 GROUP = 5
 I420, NV12 = 0, 1
 
@@ -42,7 +43,7 @@ class Browser:
         other = profile / "Default" / "File System" / "001" / "t" / "00" / "00000000"
         other.parent.mkdir(parents=True)
         for path, secret in ((place, SECRET), (other, bytes(16))):  # the page under record may have made one as large
-            path.write_bytes(secret + bytes(PAGE - 16 + self.slots * self._bytes))
+            path.write_bytes(secret + bytes(AT - 16 + self.slots * self._bytes))
         self._file = place.open("r+b", buffering=0)
         self._used: list[int] = []
         self._put = 0
@@ -52,7 +53,7 @@ class Browser:
         width, height = size
         self._used = self._used[len(self._used) - self.waiting :]
         slot = min(set(range(self.slots)) - set(self._used))
-        self._file.seek(PAGE + slot * self._bytes)
+        self._file.seek(AT + slot * self._bytes)
         self._file.write(bytes([level]) * (width * height) + bytes([128]) * (width * height // 2))
         self._used.append(slot)
         self._put += 1
@@ -70,9 +71,13 @@ def browser(tmp_path: Path) -> Browser:
     return Browser(tmp_path)
 
 
+def ring(profile: Path) -> Ring:
+    return Ring(find(profile, SECRET, VIDEO), VIDEO)
+
+
 def pictures(browser: Browser, profile: Path, wanted: str = "h264") -> Raw:
     config = RecorderConfig(log=LogConfig(part_seconds=GROUP / VIDEO.frame_rate))
-    return Raw("h264" if wanted == "h264" else "vp9", VIDEO, config, "bt601", Ring(profile, SECRET, VIDEO))
+    return Raw("h264" if wanted == "h264" else "vp9", VIDEO, config, "bt601", ring(profile))
 
 
 def levels(raw: Raw, encoded: list[EncodedPicture]) -> list[int]:
@@ -137,7 +142,7 @@ def test_the_slate_is_the_last_picture_and_another_browser_goes_on_after_it(brow
     slate = raw.slate()
     assert slate is not None
     out += [slate.again(n, n == 1) for n in range(1, 4)]
-    raw.ring = Ring(tmp_path, SECRET, VIDEO)
+    raw.ring = ring(tmp_path)
     out += raw.add(4, True, browser.shows(130)) + raw.add(5, False, b"")
     assert [n for _, n, _ in out] == list(range(6))
     assert levels(raw, out) == pytest.approx([70, 70, 70, 70, 130, 130], abs=3)
@@ -173,7 +178,7 @@ class Recording:
         profile = self._folder / f"profile{self._browsers}"
         browser = Browser(profile)
         at = self.begun + slot / VIDEO.frame_rate
-        return browser, Beginning(at, CODEC, "bt601", Ring(profile, SECRET, VIDEO))
+        return browser, Beginning(at, CODEC, "bt601", ring(profile))
 
     def shown(self) -> list[int]:
         """Luma of each picture that came of it."""
@@ -281,7 +286,7 @@ def test_vp9(browser: Browser, tmp_path: Path) -> None:
 
 def test_a_browser_whose_file_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(Lost, match="cannot be found"):
-        Ring(tmp_path, SECRET, VIDEO)
+        ring(tmp_path)
 
 
 def test_room_for_a_second_of_the_usual_sizes_and_a_bound_for_large_ones() -> None:
