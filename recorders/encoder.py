@@ -20,7 +20,7 @@ from recorders.spec import AudioSpec, VideoSpec
 # Preset and more parameters of libx264 ("a=1:b=2"); decision 22 has what each costs and gives.
 _X264: dict[Quality, tuple[str, str]] = {
     "economy": ("ultrafast", ""),
-    "balanced": ("superfast", "weightp=0:partitions=i8x8,p8x8:aq-mode=2:deblock=-1,-1:ipratio=2"),
+    "balanced": ("superfast", "weightp=0:partitions=i8x8:aq-mode=2:deblock=-2,-2:ipratio=3"),
     "best": ("veryfast", ""),
 }
 

@@ -41,8 +41,10 @@ const MAIL_TAKEN_AT = 192;
 const MAIL_AT = 4096;
 // Sound waits in Chromium for so long once all of it has been taken, to be taken together: each wake costs.
 const AUDIO_REST_MS = 90;
-// A block that comes at most this much later than the quickest is the newest.
+// A block that comes at most this much later than the quickest is the newest. The quickest counts less with each block
+// since, for one that came too soon would have none be the newest any more.
 const AUDIO_NEWEST_MS = 15;
+const AUDIO_FORGET_MS = 0.02;
 // Brightness by which pixels of one colour may differ, and how many rows of them are looked at together.
 const EVEN = 2;
 const SIGHT_ROWS = 32;
@@ -620,7 +622,7 @@ class SoundDrain {
       this.sound.add(value, time);
       value.close();
       const delay = performance.now() - time;
-      this.quickest = Math.min(this.quickest, delay);
+      this.quickest = Math.min(this.quickest + AUDIO_FORGET_MS, delay);
       if (delay - this.quickest > AUDIO_NEWEST_MS) continue;
       this.sound.flush();
       this.rested?.();

@@ -36,8 +36,8 @@ _PICTURE, _SOUND = 1, 2
 _MAX_MESSAGE = 64 * 1024 * 1024
 # How long the end of the capture waits for a better reason.
 _REASON_S = 0.6
-# How often mail is looked for; the browser sends some ten times a second.
-_MAIL_S = 0.05
+# When mail is looked for: the browser sends some ten times a second.
+_MAIL_S, _MAIL_LATE_S = 0.1, 0.02
 
 
 class Receiver(Protocol):
@@ -165,18 +165,22 @@ class Link:
 
     async def _collect_always(self) -> None:
         while not self.broken.done():
-            self._collect()
-            await asyncio.sleep(_MAIL_S)
+            found = self._collect()
+            await asyncio.sleep(_MAIL_S if found else _MAIL_LATE_S)
 
-    def _collect(self) -> None:
+    def _collect(self) -> bool:
+        """Whether there was any."""
         if self._mail is None:
-            return
+            return False
         try:
-            if message := self._mail.take():
-                self.heard = time.monotonic()
-                self._media(message)
+            message = self._mail.take()
         except Lost as error:
             self._break(error)
+            return False
+        if message:
+            self.heard = time.monotonic()
+            self._media(message)
+        return bool(message)
 
     def _media(self, message: bytes) -> None:
         if self.receiver is None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import queue
+import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from recorders.errors import RecorderError
@@ -22,8 +23,11 @@ class Sink:
     """
 
     def __init__(self) -> None:
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="web-output")
         self._loop = asyncio.get_running_loop()
+        # Not an executor: there are fifty jobs a second, and nobody waits for any of them.
+        self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._work, name="web-output", daemon=True)
+        self._thread.start()
         self._output: Output | None = None
         self._closing = False
         self.failed: asyncio.Future[None] = self._loop.create_future()
@@ -35,18 +39,19 @@ class Sink:
 
     def open(self, make: Callable[[], Output]) -> None:
         """Make the output, before there is anything to `do`."""
-        self._thread.submit(self._guarded, lambda: self._open(make))
+        self._jobs.put(lambda: self._open(make))
 
     def do(self, job: Job) -> None:
         """Next, unless it is closing or has failed."""
         if not self._closing:
-            self._thread.submit(self._guarded, lambda: self._run(job))
+            self._jobs.put(lambda: self._run(job))
 
     async def close(self, seconds: float | None) -> None:
         """Close the last part and the thread; idempotent. Raises `RecorderError` when the log cannot be written."""
         self.do(lambda output: output.close(seconds))
         self._closing = True  # what comes now is too late for the recording
-        await self._loop.run_in_executor(None, self._thread.shutdown)
+        self._jobs.put(None)
+        await self._loop.run_in_executor(None, self._thread.join)
         await asyncio.sleep(0)  # a failure of the last job has been posted to the loop before
         if self.failed.done():
             self.failed.result()
@@ -58,13 +63,15 @@ class Sink:
         if self._output is not None and not self.failed.done():
             job(self._output)
 
-    def _guarded(self, job: Callable[[], None]) -> None:
-        try:
-            job()
-        except Exception as error:
-            fact = f"{type(error).__name__}: {error}"
-            known = error if isinstance(error, RecorderError) else RecorderError(f"Writing broke off: {fact}.")
-            self._loop.call_soon_threadsafe(self._fail, known)
+    def _work(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            try:
+                job()
+            except Exception as error:
+                fact = f"{type(error).__name__}: {error}"
+                known = error if isinstance(error, RecorderError) else RecorderError(f"Writing broke off: {fact}.")
+                self._loop.call_soon_threadsafe(self._fail, known)
+            del job  # it holds the last picture's data, or the output
 
     def _fail(self, error: RecorderError) -> None:
         if not self.failed.done():
