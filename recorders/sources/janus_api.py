@@ -68,9 +68,9 @@ class Session:
         self._id = None
         self.ended.clear()
         try:
-            facts = await self.request({"janus": "info"})
+            facts = await self._ask({"janus": "info"})
             self._timeout_s = float(facts.get("session-timeout", _SESSION_TIMEOUT_S))
-            self._id = (await self.request({"janus": "create"}))["data"]["id"]
+            self._id = (await self._ask({"janus": "create"}))["data"]["id"]
         except ApiError as error:
             if error.code == _FORBIDDEN:
                 raise Refused(f"Janus at {self.host} does not accept the {self._credential()}.") from error
@@ -145,7 +145,12 @@ class Session:
         return reply
 
     async def request(self, request: Message) -> Message:
-        """Raises `ApiError`, or `Lost` when there is no answer in time."""
+        """Ask something of the session. Raises `ApiError`, or `Lost` without one or without an answer in time."""
+        if self._id is None:  # what is asked then, by a handle of the last one, Janus would answer for session 0
+            raise Lost(f"There is no session at Janus at {self.host}.")
+        return await self._ask(request)
+
+    async def _ask(self, request: Message) -> Message:
         if self._socket is None:
             raise Lost(f"There is no connection to Janus at {self.host}.")
         transaction = secrets.token_hex(8)

@@ -20,6 +20,7 @@ import pytest
 from recorders.errors import Lost, Refused
 from recorders.sources.base import EncodedFrame, Kind
 from recorders.sources.janus import JanusSource
+from recorders.sources.janus_api import Session
 from recorders.sources.picture_size import picture_size
 from recorders.spec import ChannelSpec
 from tests.e2e.acceptance import until
@@ -201,6 +202,26 @@ def test_connections_and_sessions_that_janus_ends(janus: Janus) -> None:
             sink.forget()
             await until(lambda: sink.comes("11", "video") and sink.comes("12", "video"))
             assert not [said for said in sink.said if said.endswith("left")]
+
+    asyncio.run(run())
+
+
+def test_what_is_asked_before_a_session_is_there_does_not_end_it(janus: Janus) -> None:
+    """As by a participant whose connection is being let go while the session is made anew."""
+
+    async def run() -> None:
+        session = Session(janus.config(), lambda event: None)
+        connect, asked = session._connect, []
+
+        async def and_ask() -> None:
+            await connect()
+            asked.append(asyncio.create_task(session.detach(1)))
+
+        session._connect = and_ask  # type: ignore[method-assign]
+        await session.open()
+        await asyncio.gather(*asked)
+        assert not session.ended.is_set()
+        await session.close()
 
     asyncio.run(run())
 
