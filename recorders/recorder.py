@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from recorders.config import RecorderConfig
 from recorders.lease import Lease
 from recorders.log.window import Window
 from recorders.progress import Progress
 from recorders.spec import ChannelSpec, Limits, RecordingSpec
 
 if TYPE_CHECKING:
+    from recorders.config import RecorderConfig
     from recorders.web.station import Station
 
 EndReason = Literal["user_stop", "completed", "max_duration", "max_size", "idle"]

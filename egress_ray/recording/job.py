@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from egress_ray.folders import here, task_folder
-from recorders.config import RecorderConfig
-from recorders.progress import Progress
-from recorders.spec import Format, RecordingSpec
-from recorders.storage.place import Place
+
+if TYPE_CHECKING:  # an actor begins without them
+    from recorders.config import RecorderConfig
+    from recorders.progress import Progress
+    from recorders.spec import Format, RecordingSpec
+    from recorders.storage.place import Place
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
 
-from recorders.config import SourceName, SourcesConfig
 from recorders.errors import InvalidSpec
 from recorders.sources.base import Source
 from recorders.spec import ChannelSpec
+
+if TYPE_CHECKING:
+    from recorders.config import SourceName, SourcesConfig
 
 
 def source_of(app_id: str, channel: str, config: SourcesConfig) -> SourceName | None:

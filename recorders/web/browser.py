@@ -140,15 +140,17 @@ class Browser:
         self._context: BrowserContext | None = None
         self.title = f"under record {secrets.token_hex(8)}"
         self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.driver_up = asyncio.Event()
 
     async def launch(self, ways: Awaitable[list[str]]) -> None:
         """Start it, with the arguments that tell it its `ways` to the network. Raises `RecorderError`."""
         from playwright.async_api import Error
 
-        self._playwright = await driver.start()
-        self.driver_up.set()
-        self._cage = cage = await asyncio.to_thread(Cage, self._config)
+        starting = asyncio.create_task(driver.start())
+        try:
+            self._cage = cage = await asyncio.to_thread(Cage, self._config)
+            self._playwright = await starting
+        finally:
+            starting.cancel()
         path = find_chromium(self._config, self._playwright.chromium.executable_path, cage.uid is not None)
         width, height = self._layout(self._video)
         ways_out = await ways

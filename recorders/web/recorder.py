@@ -136,7 +136,7 @@ class WebRecorder:
 
     async def _start(self, browsers: Succession, sink: Sink) -> None:
         """From nothing to the first picture in the browser's encoder."""
-        prepared = asyncio.create_task(self._prepare(browsers.present))
+        prepared = asyncio.create_task(asyncio.to_thread(self._prepare))
         try:
             begun = await browsers.start(prepared)
             log = self._log = prepared.result()
@@ -153,17 +153,12 @@ class WebRecorder:
         self._first_frame_at = begun.at
         self._phase = "recording"
 
-    async def _prepare(self, session: Session) -> SegmentLog:
-        """What takes time and does not need the browser: while it starts, once the processor is free for it."""
+    def _prepare(self) -> SegmentLog:
+        """What takes time and does not need the browser, while it starts."""
+        import recorders.web.output  # noqa: F401
+        from recorders.log.salvage import open_log
 
-        def prepare() -> SegmentLog:
-            import recorders.web.output  # noqa: F401
-            from recorders.log.salvage import open_log
-
-            return open_log(self._spec, self._lease)
-
-        await session.driver_up.wait()
-        return await asyncio.to_thread(prepare)
+        return open_log(self._spec, self._lease)
 
     def _session(self, sink: Sink) -> Session:
         video = self._video or VideoSpec()

@@ -84,11 +84,6 @@ class Session:
         self._liveness: Liveness | None = None
 
     @property
-    def driver_up(self) -> asyncio.Event:
-        """Set when the browser is being started, and the processor has time for other things."""
-        return self._browser.driver_up
-
-    @property
     def idle_seconds(self) -> float:
         """How long the page has been of one colour and silent."""
         return self._link.idle_seconds

@@ -123,7 +123,7 @@ def test_a_drained_node_hands_its_recording_over_where_a_browser_makes_way_and_n
     assert [attempt.attempt for attempt in index.attempts] == [1, 2]
     for sooner, later in pairwise(index.parts):
         assert later.start == pytest.approx(sooner.start + sooner.duration, abs=0.001)
-    # How exactly a busy machine paints is told by other tests; where it stands still itself, a block or two of sound goes.
+    # How exactly a busy machine paints is told by other tests; one that stands still costs a block of sound.
     limits = Limits(offset_ms=400, drift_ms=400, frozen=2, dropout=0.1)
     assert analyse(tmp_path / web / "out.mp4", limits=limits).problems == ()
 

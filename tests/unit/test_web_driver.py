@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -41,6 +42,14 @@ def test_one_that_is_not_wanted_any_more_when_it_comes_is_ended(ahead: bool) -> 
         assert not drivers() - others
 
     asyncio.run(run())
+
+
+def test_the_actor_of_a_page_begins_it_before_anything_that_takes_long() -> None:
+    code = """
+import sys
+import egress_ray.recording.actor, recorders.web.driver
+print({"av", "numpy", "playwright", "pydantic"} & set(sys.modules))"""
+    assert subprocess.check_output([sys.executable, "-c", code], text=True) == "set()\n"
 
 
 @pytest.fixture
