@@ -42,10 +42,10 @@ class Table:
 
 
 def write(name: str, tables: Sequence[Table]) -> None:
-    """Replace the section of the benchmark `name`, and the facts about the machine."""
+    """Replace the section of the benchmark `name`, which says on what machine it ran."""
     sections = _sections(RESULTS.read_text()) if RESULTS.exists() else {}
-    sections[name] = "\n\n".join(map(str, tables))
-    parts = [f"# Benchmarks\n\n{machine()}"]
+    sections[name] = "\n\n".join([machine(), *map(str, tables)])
+    parts = ["# Benchmarks\n\n`make bench` writes this file, each section by itself."]
     parts += [f"## {key}\n\n{sections[key].strip()}" for key in (*ORDER, *LONG) if key in sections]
     RESULTS.write_text("\n\n".join(parts) + "\n")
 
@@ -69,7 +69,7 @@ def machine() -> str:
         if found
     )
     return (
-        f"`make bench` writes this file. {len(os.sched_getaffinity(0))} cores ({_processor()}), {memory:.0f} GiB, "
+        f"{len(os.sched_getaffinity(0))} cores ({_processor()}), {memory:.0f} GiB, "
         f"{platform.system()} {platform.release().split('-')[0]}, "
         f"Python {platform.python_version()}, {packages}; {programs}."
     )
