@@ -77,7 +77,7 @@ class Hostile:
     retryable: bool = False
     tells: str | None = None
     shows: tuple[int, int, int] | None = None
-    seconds: float = 0.6
+    seconds: float = 1.5  # a picture that Chromium leaves out for want of time it takes again within a second
     refused: int = 0
     web_gl: bool = False
     web: Mapping[str, Any] = field(default_factory=dict)
