@@ -103,8 +103,7 @@ class Session:
         """End the session on the server too, if it is there; bounded."""
         try:
             async with asyncio.timeout(1.0):
-                if self._id is not None:
-                    await self.request({"janus": "destroy"})
+                await self.request({"janus": "destroy"})
         except (TimeoutError, Lost, ApiError):
             pass
         self.drop()
