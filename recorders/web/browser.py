@@ -70,6 +70,7 @@ _FLAGS = (
     "--disable-audio-output",  # the page plays to nowhere, at 44.1 kHz: no sound card and no sound server is asked
     "--disable-background-timer-throttling",
     "--disable-backgrounding-occluded-windows",
+    "--disable-crashpad-for-testing",  # two processes, 3.5 MB: what they would write goes with the profile
     "--disable-renderer-backgrounding",
     "--hide-scrollbars",
     f"--disable-features={','.join(_DISABLED_FEATURES)}",

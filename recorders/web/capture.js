@@ -15,6 +15,9 @@ let stream; // while it is captured
 /** What a track gives, for one reader; one picture waits for it, or so many blocks of sound. */
 const processed = (track, maxBufferSize) => new MediaStreamTrackProcessor({ track, maxBufferSize }).readable;
 
+// Whoever begins to read a track is given a picture of what there is now, and so is everybody else.
+worker.onmessage = () => processed(stream.getVideoTracks()[0]).cancel();
+
 /** Called once by the recorder, with what `recorder.py` calls options. */
 async function start(options) {
   try {

@@ -31,6 +31,9 @@ const UNEVEN = 0.27;
 const EVERY_OTHER = 0.2;
 // A picture this old at most shows that the page moves.
 const MOVING_MS = 100;
+// A page that shows nothing new for so long is asked whether there is nothing new. The answer may make Chromium leave out
+// what comes next if that is soon: this is how long the pictures are apart of few pages that move.
+const STILL_MS = 120;
 // Sound whose timestamps jump by more than this is a gap, not jitter of the timestamps.
 const AUDIO_JITTER_MS = 5;
 // What is where in the file that the recorder has open as well (shared_file.py): how many of its pictures the recorder is
@@ -45,9 +48,10 @@ const AUDIO_REST_MS = 90;
 // since, for one that came too soon would have none be the newest any more.
 const AUDIO_NEWEST_MS = 15;
 const AUDIO_FORGET_MS = 0.02;
-// Brightness by which pixels of one colour may differ, and how many rows of them are looked at together.
+// Brightness by which pixels of one colour may differ.
 const EVEN = 2;
-const SIGHT_ROWS = 32;
+// How many rows of a picture are looked at together.
+const STRIP_ROWS = 32;
 // More than this unsent means that the recorder does not read any more.
 const UNSENT_LIMIT = 64 * 1024 * 1024;
 
@@ -232,12 +236,6 @@ class Slots {
     this.counters.frames++;
     if (repeated) this.counters.frames_repeated++;
     this.emit(this.last, this.next++, repeated);
-  }
-
-  close() {
-    this.waiting?.close();
-    this.last?.close();
-    this.waiting = this.last = null;
   }
 }
 
@@ -547,6 +545,14 @@ class Sound {
   }
 }
 
+/** A picture in pieces. */
+function* strips(picture) {
+  const { x, y: top, width, height } = picture.visibleRect;
+  for (let y = top; y < top + height; y += STRIP_ROWS) {
+    yield { x, y, width, height: Math.min(STRIP_ROWS, top + height - y) };
+  }
+}
+
 /** When a picture last was of more than one colour: looked at now and then, and only if it is another than before. */
 class Sight {
   constructor() {
@@ -572,10 +578,8 @@ class Sight {
 
   /** Whether all of it is as good as its first pixel. Most pictures are not from their first rows on. */
   async even(picture) {
-    const { x, y: top, width, height } = picture.visibleRect;
     let first = null;
-    for (let y = top; y < top + height; y += SIGHT_ROWS) {
-      const rect = { x, y, width, height: Math.min(SIGHT_ROWS, top + height - y) };
+    for (const rect of strips(picture)) {
       const size = picture.allocationSize({ rect });
       if (this.bytes.length < size) this.bytes = new Uint8Array(size);
       const planes = await picture.copyTo(this.bytes, { rect });
@@ -592,13 +596,64 @@ class Sight {
   }
 }
 
+/**
+ * Chromium leaves out a picture that comes too soon after another, and takes it 70 ms later; but once a capture has failed,
+ * as one may while a page is loaded, it does not do that any more: what a page has come to is not seen before it changes
+ * again. So it is asked for what there is where nothing has come for a while, until that is what there was.
+ */
+class Newest {
+  constructor(ask) {
+    this.ask = ask; // for a picture: one comes, or none if Chromium thinks it too soon for that as well
+    this.asked = false;
+    this.settled = false;
+    this.drawn = 0; // when the newest picture was
+    this.timer = null;
+    this.pieces = [new Uint8Array(0), new Uint8Array(0)];
+  }
+
+  /** Whether a picture that was drawn then shows what `last` does not, which came before it. */
+  async isNew(picture, drawn, last) {
+    this.drawn = drawn;
+    const same = this.asked && last !== null && (await this.same(picture, last));
+    this.asked = false;
+    this.settled = same;
+    if (!same) this.timer ??= setTimeout(() => this.look(), STILL_MS);
+    return !same;
+  }
+
+  look() {
+    this.timer = null;
+    if (this.settled) return;
+    const still = performance.now() - this.drawn;
+    if (still >= STILL_MS) {
+      this.asked = true;
+      this.ask();
+    }
+    this.timer = setTimeout(() => this.look(), still < STILL_MS ? STILL_MS - still : STILL_MS);
+  }
+
+  /** What cannot be looked into does not differ. */
+  async same(one, other) {
+    if (!one.format || one.format !== other.format) return one.format === other.format;
+    for (const rect of strips(one)) {
+      const size = one.allocationSize({ rect });
+      if (this.pieces[0].length < size) this.pieces = this.pieces.map(() => new Uint8Array(size));
+      const [piece, before] = this.pieces;
+      await one.copyTo(piece, { rect });
+      await other.copyTo(before, { rect });
+      for (let at = 0; at < size; at++) if (piece[at] !== before[at]) return false;
+    }
+    return true;
+  }
+}
+
 /** Pictures one by one. */
 async function drain(stream, take) {
   const reader = stream.getReader();
   for (;;) {
     const { value, done } = await reader.read();
     if (done) return;
-    take(value);
+    await take(value);
   }
 }
 
@@ -707,6 +762,7 @@ async function record(streams, file, config, options) {
   const slots = config && new Slots(options.frameRate, (...slot) => pictures.put(...slot));
   const sound = new Sound();
   const sight = new Sight();
+  const newest = new Newest(() => postMessage(null));
   const period = 1000 / options.frameRate;
   const seenAfter = SEEN_AFTER_MS - Math.max(0, (period - PAINTED_EVERY_MS) / 2);
   const even = options.frameRate > 30 || Number.isInteger(60 / options.frameRate);
@@ -757,9 +813,10 @@ async function record(streams, file, config, options) {
 
   if (slots) {
     const clock = new CaptureClock(offset);
-    drain(streams.pictures, (picture) => {
+    drain(streams.pictures, async (picture) => {
       captured = clock.map(picture.timestamp);
-      slots.add(picture, captured + seenAfter);
+      if (await newest.isNew(picture, captured, slots.waiting ?? slots.last)) slots.add(picture, captured + seenAfter);
+      else picture.close();
       if (captured >= enough) begin();
     }).catch(fail);
   }

@@ -13,6 +13,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -228,6 +229,27 @@ def test_what_stands_still_is_encoded_once_and_what_moves_then_is_clean(
     for picture, (left, right) in zip(seen, looks, strict=True):
         assert np.abs(picture[:, 8:312] - np.array(left, np.int16)).max() <= 14
         assert np.abs(picture[:, 328:-8] - np.array(right, np.int16)).max() <= 14
+
+
+class _Failed(Browser):
+    """Asked for pictures of a page that changes, it begins captures that fail, as one does in many recordings."""
+
+    async def recorder(self, address: str) -> Page:
+        page = await super().recorder(address)
+        often = "setInterval(() => stream && processed(stream.getVideoTracks()[0]).cancel(), 37)"
+        await page.evaluate(f"setTimeout(clearInterval, 2500, {often})")
+        return page
+
+
+def test_what_a_page_comes_to_is_seen_however_soon_after_another_picture(
+    tmp_path: Path, pages: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("recorders.web.station.Browser", _Failed)
+    record(spec(tmp_path, f"{pages}/twice", "320x180"), 7)
+    colours = ["rgb"[int(picture[90, 160].argmax())] for picture in pictures(tmp_path / "recording.m3u8")]
+    shown = [(colour, len(list(same))) for colour, same in groupby(colours[90:-10])]
+    assert max(length for colour, length in shown if colour == "r") <= 15, str(shown)
+    assert {colour for colour, length in shown if length > 10} == {"g", "b"}, str(shown)
 
 
 def _halves(picture: Picture) -> tuple[Picture, Picture]:

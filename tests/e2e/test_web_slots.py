@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Page
 
-from recorders.config import WebConfig
-from recorders.web import link
-from recorders.web.browser import find_chromium
+from tests.e2e.worker_page import worker_page
 
+__all__ = ["worker_page"]
 PERIOD = 1000 / 30
 # Gives pictures to the clock; what each slot shows: the number of a picture.
 _SHOW = """([frameRate, times]) => {
@@ -29,20 +28,11 @@ Show = Callable[..., tuple[list[int], dict[str, int]]]
 
 
 @pytest.fixture(scope="module")
-def show() -> Iterator[Show]:
-    with sync_playwright() as playwright:
-        path = find_chromium(WebConfig(), playwright.chromium.executable_path)
-        browser = playwright.chromium.launch(executable_path=path, chromium_sandbox=False)
-        page = browser.new_page()
-        body = f"<script>{link._WORKER.read_text()}</script>"
-        page.route("http://recorder.test/", lambda route: route.fulfill(content_type="text/html", body=body))
-        page.goto("http://recorder.test/")
+def show(worker_page: Page) -> Show:
+    def ask(times: list[float], frame_rate: float = 30) -> Any:
+        return worker_page.evaluate(_SHOW, [frame_rate, times])
 
-        def ask(times: list[float], frame_rate: float = 30) -> Any:
-            return page.evaluate(_SHOW, [frame_rate, times])
-
-        yield ask
-        browser.close()
+    return ask
 
 
 def steady(count: int, period: float = PERIOD, start: float = 0) -> list[float]:

@@ -35,6 +35,18 @@ const box = (left, colour) => document.body.insertAdjacentHTML(
   "beforeend", `<div style="position:absolute;top:0;left:${left};width:50%;height:100%;background:${colour}"></div>`);
 setTimeout(box, 4600, "0", "#c00"); setTimeout(box, 4900, "50%", "#00c");
 </script>"""
+# Green or blue, and now and then the other one: each time it is red for one paint, and what it comes to in the next. At
+# first that is often.
+_TWICE = """<script>
+const show = (colour) => (document.body.style.background = colour);
+let n = 0;
+const change = () => {
+  show("#c00");
+  requestAnimationFrame(() => show(n++ % 2 ? "#080" : "#00c"));
+  setTimeout(requestAnimationFrame, performance.now() < 2000 ? 93 : 700, change);
+};
+requestAnimationFrame(change);
+</script>"""
 # Takes memory without end, half a second after it is there.
 _HOG = """<script>
 const kept = [];
@@ -51,6 +63,7 @@ _PAGES = {
     "/static": _PAGE.format(style="body{background:#246;color:#fff;font:40px sans-serif}", body="<p>A static page"),
     "/pixels": _PAGE.format(style="", body=_PIXELS),
     "/calm": _PAGE.format(style="body{background:#080}", body=_CALM),
+    "/twice": _PAGE.format(style="body{background:#080}", body=_TWICE),
     "/webgl": _PAGE.format(style="", body=_WEB_GL),
     "/hanging": _PAGE.format(style="body{background:#080}", body="<img src=/never>"),
     "/hog": _PAGE.format(style="body{background:#080}", body=_HOG),

@@ -15,8 +15,7 @@ _PAGES = Path(__file__).with_name("pages")
 TRYING, HELD, ESCAPED = (0, 0, 0xCC), (0, 0x88, 0), (0xCC, 0, 0)
 
 # In every page: `settle({name: promise, ...})` shows and tells which of the attempts have worked ("nothing"), once all
-# have ended or had their time; `show(colour)` fills the page. What has been settled is painted again and again:
-# a single change that came about when the recording began was not captured once in each of two runs on a busy machine.
+# have ended or had their time; `show(colour)` fills the page.
 HEAD = """<!doctype html><meta charset=utf-8><link rel=icon href=data:,><style>html,body{margin:0;height:100%}</style>
 <body style="background:#00c"><script>
 const show = colour => { document.body.style.background = colour; };
@@ -26,10 +25,7 @@ const settle = async attempts => {
   const names = Object.keys(attempts);
   const ends = await Promise.allSettled(names.map(name => within(8, attempts[name])));
   const worked = names.filter((_, n) => ends[n].status === "fulfilled").join(" ") || "nothing";
-  let blue = 0;
-  const paint = () => show((worked === "nothing" ? "#08" : "#c0") + (blue ^= 1));
-  paint();
-  setInterval(paint, 200);
+  show(worked === "nothing" ? "#080" : "#c00");
   await told(worked);
 };
 </script>
