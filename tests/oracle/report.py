@@ -51,6 +51,11 @@ class User:
         return float(np.percentile(np.abs([offset for _, offset in self.offsets]), 95)) if self.offsets else 0.0
 
     @property
+    def lost(self) -> float:
+        """How long all drop-outs are together."""
+        return sum(end - begin for begin, end in self.dropouts)
+
+    @property
     def drift(self) -> float:
         """Milliseconds by which the offset grows in a minute (Theil-Sen, so that a single flash that is a picture
         off does not count, but a jump for good does); 0 with fewer than four offsets."""
