@@ -150,8 +150,9 @@ class Succession:
             self._next = self._new()
             self._starting = asyncio.create_task(self._next.start())
         elif self._lost is not None:
-            row = f" {self._in_a_row} browsers in a row were replaced." if self._in_a_row else ""
-            raise Lost(f"{self._lost}{row}")
+            count = self._in_a_row
+            row = "1 browser was" if count == 1 else f"{count} browsers in a row were"
+            raise Lost(f"{self._lost} {row} replaced." if count else str(self._lost))
 
     def _failed(self, error: BaseException) -> None:
         """A successor did not come up."""

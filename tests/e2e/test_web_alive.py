@@ -176,7 +176,7 @@ def test_browsers_that_die_again_and_again_end_the_attempt(tmp_path: Path, monke
         await browser_killed()
         await until(lambda: task.done() or len(_replaced(recorder)) == 1, 70)
         await browser_killed()
-        with pytest.raises(Lost, match=r"^The browser was closed or crashed. 1 browsers in a row were replaced."):
+        with pytest.raises(Lost, match=r"^The browser was closed or crashed. 1 browser was replaced."):
             await asyncio.wait_for(task, 20)
         return recorder
 
