@@ -624,17 +624,18 @@ class Newest {
   look() {
     this.timer = null;
     if (this.settled) return;
-    const still = performance.now() - this.drawn;
-    if (still >= STILL_MS) {
+    const left = this.drawn + STILL_MS - performance.now();
+    if (left <= 0) {
       this.asked = true;
       this.ask();
     }
-    this.timer = setTimeout(() => this.look(), still < STILL_MS ? STILL_MS - still : STILL_MS);
+    this.timer = setTimeout(() => this.look(), left > 0 ? left : STILL_MS);
   }
 
   /** What cannot be looked into does not differ. */
   async same(one, other) {
-    if (!one.format || one.format !== other.format) return one.format === other.format;
+    if (one.format !== other.format) return false;
+    if (!one.format) return true;
     for (const rect of strips(one)) {
       const size = one.allocationSize({ rect });
       if (this.pieces[0].length < size) this.pieces = this.pieces.map(() => new Uint8Array(size));

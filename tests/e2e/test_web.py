@@ -236,7 +236,7 @@ class _Failed(Browser):
 
     async def recorder(self, address: str) -> Page:
         page = await super().recorder(address)
-        often = "setInterval(() => stream && processed(stream.getVideoTracks()[0]).cancel(), 37)"
+        often = "setInterval(() => stream && worker.onmessage(), 37)"
         await page.evaluate(f"setTimeout(clearInterval, 2500, {often})")
         return page
 
