@@ -44,10 +44,11 @@ const MAIL_TAKEN_AT = 192;
 const MAIL_AT = 4096;
 // Sound waits in Chromium for so long once all of it has been taken, to be taken together: each wake costs.
 const AUDIO_REST_MS = 90;
-// A block that comes at most this much later than the quickest is the newest. The quickest counts less with each block
-// since, for one that came too soon would have none be the newest any more.
+// A block that comes at most this much later than the quickest is the newest. How quick that is, is found out anew every
+// so often, by all that come for a while being taken as they come: what is left waiting would seem to come ever later.
 const AUDIO_NEWEST_MS = 15;
-const AUDIO_FORGET_MS = 0.02;
+const AUDIO_LEARN_EVERY_MS = 10_000;
+const AUDIO_LEARN_MS = 100;
 // Brightness by which pixels of one colour may differ.
 const EVEN = 2;
 // How many rows of a picture are looked at together.
@@ -664,7 +665,8 @@ class SoundDrain {
     this.reader = stream.getReader();
     this.clock = clock;
     this.sound = sound;
-    this.quickest = Infinity; // between a block's time and its coming
+    this.quickest = Infinity; // between a block's time and its coming, of late
+    this.learning = -Infinity; // since when that has been found out
     this.hurry = false;
     this.wake = () => {};
     this.rested = null; // called at the next rest
@@ -677,9 +679,14 @@ class SoundDrain {
       const time = this.clock.map(value.timestamp);
       this.sound.add(value, time);
       value.close();
-      const delay = performance.now() - time;
-      this.quickest = Math.min(this.quickest + AUDIO_FORGET_MS, delay);
-      if (delay - this.quickest > AUDIO_NEWEST_MS) continue;
+      const now = performance.now();
+      if (now - this.learning > AUDIO_LEARN_EVERY_MS) {
+        this.learning = now;
+        this.quickest = Infinity;
+      }
+      const delay = now - time;
+      this.quickest = Math.min(this.quickest, delay);
+      if (now - this.learning < AUDIO_LEARN_MS || delay - this.quickest > AUDIO_NEWEST_MS) continue;
       this.sound.flush();
       this.rested?.();
       if (!this.hurry) await new Promise((resolve) => setTimeout((this.wake = resolve), AUDIO_REST_MS));
