@@ -82,6 +82,7 @@ class Output:
         """How many pictures were of the slate."""
         self.left_out = 0
         """How many pictures of browsers came when the slate was there already, or when there was no time for them."""
+        self._late_before = 0  # of the browsers before
         if begun.codec is None or video is None or codecs.video is None:
             self._open(None)
         else:
@@ -94,6 +95,11 @@ class Output:
             if self._pictures.track is not None:
                 self._open(self._pictures.track)
 
+    @property
+    def audio_late(self) -> int:
+        """How many blocks of sound came too late to be recorded, or only in part."""
+        return self._late_before + self._sound.late
+
     def go_on(self, begun: Beginning, why: str) -> None:
         """What comes from now on is another browser's, and is put in its place by the attempt's."""
         if begun.codec != self._codec:
@@ -105,6 +111,7 @@ class Output:
             self._fill(first, why)
         self._silence(self._sample(first))
         self._first, self._first_sample = first, self._sample(first)
+        self._late_before = self.audio_late
         self._sound = Sound(self._audio.sample_rate, self._audio.channels, max(0, self._sounded - self._first_sample))
         self._why, self._told = why, -1
 

@@ -37,6 +37,11 @@ class Sink:
         """How many pictures were of the slate, and how many of browsers were left out for it."""
         return (self._output.filled, self._output.left_out) if self._output is not None else (0, 0)
 
+    @property
+    def audio_late(self) -> int:
+        """How many blocks of sound came too late to be recorded, or only in part."""
+        return self._output.audio_late if self._output is not None else 0
+
     def open(self, make: Callable[[], Output]) -> None:
         """Make the output, before there is anything to `do`."""
         self._jobs.put(lambda: self._open(make))

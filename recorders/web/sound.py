@@ -35,6 +35,9 @@ class Sound:
         self._came = 0  # samples of input of this run
         self._made = 0  # samples that the resampler has made of them
         self.length = length  # samples that came out
+        self._silent_until = 0  # the sample at which that ended which nothing had come for
+        self.late = 0
+        """How many blocks that are not silence came when there was silence in their place."""
 
     def add(self, seconds: float, sample_rate: int, planes: Samples) -> Samples:
         """`planes` is (channels, n); `seconds` is the time of its first sample, which may be negative."""
@@ -48,14 +51,21 @@ class Sound:
         self._made += len(block)
         block = self._drift.correct(block, round(lag))
         start = self._at
+        if self._silent_until - start > _JITTER_S * self._rate and planes.any():
+            self.late += 1
         self._at += len(block)
-        missing = self.silence(start) if start > self.length else None
+        missing = self._fill(start) if start > self.length else None
         block = block[max(0, self.length - start) :]
         self.length += len(block)
         return block if missing is None else np.concatenate((missing, block))
 
     def silence(self, until: int) -> Samples:
-        """Silence up to sample `until`; nothing when there is sound up to there."""
+        """Silence up to sample `until`, for nothing has come for it; nothing when there is sound up to there."""
+        if until > self.length:
+            self._silent_until = until
+        return self._fill(until)
+
+    def _fill(self, until: int) -> Samples:
         missing = max(0, until - self.length)
         self.length += missing
         return np.zeros((missing, self._channels), np.float32)

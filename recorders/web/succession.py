@@ -56,6 +56,7 @@ class Succession:
         """Of all of them together."""
         total = _sum(self._counters, self._present.feed.counters)
         total["requests_refused"] = self._refused + self._present.requests_refused
+        total["audio_late"] = self._sink.audio_late
         filled, left_out = self._sink.slate_frames
         if filled:
             total["slate_frames"] = filled

@@ -64,6 +64,22 @@ def test_silence_until_a_sample_then_sound_that_is_late_loses_what_is_past() -> 
     assert len(sound.silence(4800)) == 4320
     assert len(sound.silence(4800)) == 0
     assert np.array_equal(sound.add(0.095, 48000, ramp(4560, 480)), ramp(4800, 240).T)
+    assert sound.late == 0  # 5 ms is within what times jitter by
+
+
+def test_sound_that_came_when_there_was_silence_in_its_place_is_counted() -> None:
+    sound = Sound(48000, 2)
+    sound.add(0.0, 48000, ramp(0, 480))
+    sound.add(0.05, 48000, ramp(2400, 480))
+    sound.add(0.02, 48000, ramp(960, 480))  # of a gap, which is not for its coming late
+    assert sound.late == 0
+    sound.silence(9600)
+    sound.add(0.1, 48000, np.zeros((2, 480), np.float32))
+    assert sound.late == 0
+    for n in range(11, 30):
+        sound.add(n / 100, 48000, ramp(480 * n, 480))
+    assert sound.late == 8  # to 0.18 s; the next is 10 ms late, within what times jitter by
+    assert np.array_equal(sound.add(0.3, 48000, ramp(14400, 480)), ramp(14400, 480).T)
 
 
 @pytest.mark.parametrize(("have", "want"), [(1, 2), (2, 1), (2, 2), (1, 1)])
