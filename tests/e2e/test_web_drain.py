@@ -1,8 +1,6 @@
-"""How a page's sound is taken from Chromium: the drain of capture_worker.js by a clock of the test's own, in a browser."""
+"""How a page's sound is taken from Chromium: capture_worker.js' drain by a clock of the test's own, in a browser."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import pytest
 from playwright.sync_api import Page
@@ -10,10 +8,10 @@ from playwright.sync_api import Page
 from tests.e2e.worker_page import worker_page
 
 __all__ = ["worker_page"]
-# Lets it take blocks of 10 ms for so many seconds. Each comes `delay` after its time, `changes` ([second, ms]) later or
-# sooner; meanwhile the worker may not get to run (`held`: [second, ms]). Chromium keeps `waiting` blocks. Tells how many
-# were lost, how many milliseconds the oldest that had come had waited when it was taken, in each second at most, and how
-# often a second the worker was woken.
+# Lets it take blocks of 10 ms for so many seconds. Each comes `delay` after its time, from a second on so much later
+# or sooner (`changes`: [second, ms]); the worker may not get to run for a while (`held`: [second, ms]). Chromium keeps
+# `waiting` blocks. Tells how many were lost, for how many milliseconds one had waited when it was taken, in each
+# second at most, and how often a second the worker was woken.
 _TAKE = """async ([seconds, delay, changes, held, waiting]) => {
     const BLOCK = 10, COST = 0.1;
     let now = 0, due = [], next = 0, lost = 0, wakes = 0;
@@ -61,7 +59,7 @@ _TAKE = """async ([seconds, delay, changes, held, waiting]) => {
     }
     return [lost, waited, wakes / seconds];
 }"""
-DELAY = 20
+DELAY, WAITING = 20, 300
 
 
 def take(
@@ -69,9 +67,8 @@ def take(
     seconds: int,
     changes: list[tuple[float, float]] | None = None,
     held: list[tuple[float, float]] | None = None,
-    waiting: int = 300,
 ) -> tuple[int, list[float], float]:
-    lost, waited, wakes = page.evaluate(_TAKE, [seconds, DELAY, changes or [], held or [], waiting])
+    lost, waited, wakes = page.evaluate(_TAKE, [seconds, DELAY, changes or [], held or [], WAITING])
     return lost, waited, wakes
 
 
