@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+import sys
+import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,8 +17,10 @@ import numpy as np
 import psutil
 
 from benchmarks.need import require
+from benchmarks.ratios import ratio
 from benchmarks.service import NATIVE, Service, service, web
 from benchmarks.table import Table
+from benchmarks.tree import running as running_tree
 from egress_ray.folders import task_folder
 from tests.oracle.page import serve_page
 from tests.oracle.reader import Picture, read
@@ -36,23 +41,29 @@ class Times:
 
 
 def run(quick: bool) -> list[Table]:
-    """Native (the documented example, synthetic participants) and web (a page of the oracle's), one after another; then
-    web with a browser that is kept ready, as soon as there is the next one."""
-    require("chromium")
+    """Native (the documented example, synthetic participants) and web (a page of the oracle's), one after another, web
+    in turns with the usual way to record a page; then web with a browser that is kept ready, as soon as there is the
+    next one."""
+    require("Xvfb", "pulseaudio", "ffmpeg", "chromium")
     count = 3 if quick else 20
     table = Table(
         "Latency, seconds",
         [
             "kind",
             *(f"{what} {p}" for what in ("first frame", "first seen", "stop to playable") for p in ("p50", "p95")),
+            "first frame to the Xvfb way's",
         ],
         f"{count} recordings one after another. First frame: from the POST to the wall-clock time of media time 0 "
         "(EXT-X-PROGRAM-DATE-TIME). First seen: to the first picture in which there is more than background. Stop to "
-        "playable: from the POST until the playlist ends with EXT-X-ENDLIST at the files endpoint.",
+        "playable: from the POST until the playlist ends with EXT-X-ENDLIST at the files endpoint. Xvfb way: from its "
+        "start until the page is on its screen and its FFmpeg is started; ratio: median of runs beside each other.",
     )
     with service() as running, serve_page() as url:
-        for kind, payload in (("native", NATIVE), ("web", web(url))):
-            _add(table, kind, [_measure(running, payload) for _ in range(count)])
+        _add(table, "native", [_measure(running, NATIVE) for _ in range(count)])
+        turns = [(_measure(running, web(url)), _measure_usual(url)) for _ in range(count)]
+        ours, usual = [times for times, _ in turns], [first for _, first in turns]
+        _add(table, "web", ours, f"{ratio([each.first for each in ours], usual):.2f}x")
+        table.add("Xvfb way", *_spread(usual), "-", "-", "-", "-", "")
     with service({"EGRESS_WARM__BROWSERS": "1"}) as running, serve_page() as url:
         times = []
         for _ in range(count):
@@ -62,13 +73,13 @@ def run(quick: bool) -> list[Table]:
     return [table]
 
 
-def _add(table: Table, kind: str, times: list[Times]) -> None:
-    cells = [
-        f"{np.percentile([getattr(each, name) for each in times], percent):.2f}"
-        for name in ("first", "seen", "playable")
-        for percent in (50, 95)
-    ]
-    table.add(kind, *cells)
+def _add(table: Table, kind: str, times: list[Times], to_usual: str = "") -> None:
+    spreads = (_spread([getattr(each, name) for each in times]) for name in ("first", "seen", "playable"))
+    table.add(kind, *itertools.chain(*spreads), to_usual)
+
+
+def _spread(seconds: list[float]) -> list[str]:
+    return [f"{np.percentile(seconds, percent):.2f}" for percent in (50, 95)]
 
 
 def _wait_for_browser(running: Service) -> None:
@@ -94,6 +105,23 @@ def _measure(running: Service, payload: Mapping[str, Any]) -> Times:
     dated = next(line for line in text.splitlines() if line.startswith("#EXT-X-PROGRAM-DATE-TIME:"))
     first = datetime.fromisoformat(dated.partition(":")[2]).timestamp() - asked
     return Times(first, first + _first_seen(task_folder(running.data, "bench", task) / "bench.m3u8"), playable)
+
+
+def _measure_usual(url: str) -> float:
+    """Seconds from its start until it records."""
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
+        folder, begun = Path(name), time.monotonic()
+        command = [sys.executable, "-m", "benchmarks.xvfb_way", url, name]
+        with running_tree(command, folder / "log.txt") as tree:
+            while not any(_title(each).endswith("/recording.m3u8") for each in tree.processes()):
+                tree.check()
+                if time.monotonic() > begun + _LIMIT_S:
+                    raise TimeoutError(f"It does not record after {_LIMIT_S:.0f} s:\n{tree.output()[-2000:]}")
+                time.sleep(0.02)
+            took = time.monotonic() - begun
+            time.sleep(_RECORDED_S)
+            tree.stop()
+        return took
 
 
 def _title(process: psutil.Process) -> str:

@@ -115,7 +115,7 @@ class Session:
                     # Now: a page that is there already may hang.
                     watched = Liveness.of(subject, lambda: link.heard, self._config.hung_s)
                     begin = own.evaluate("options => { start(options) }", self._options)
-                    self._liveness, _ = await asyncio.gather(watched, begin)
+                    self._liveness, *_ = await asyncio.gather(watched, begin, browser.make_small(own))
                     await _unless(browser.lost, link.expect("selected"))
                     loaded = asyncio.create_task(self._load(subject))
                     ready = await _unless(browser.lost, link.expect("ready"))
