@@ -53,7 +53,7 @@ def run(quick: bool) -> list[Table]:
             *(f"{what} {p}" for what in ("first frame", "first seen", "stop to playable") for p in ("p50", "p95")),
             "first frame to the Xvfb way's",
         ],
-        f"{count} recordings one after another, each when Ray has a process, or a browser is, ready again. First frame: "
+        f"{count} recordings one after another, each when Ray has a process or a browser is ready again. First frame: "
         "from the POST to the wall-clock time of media time 0 (EXT-X-PROGRAM-DATE-TIME). First seen: to the first "
         "picture in which there is more than background. Stop to playable: from the POST until the playlist ends with "
         "EXT-X-ENDLIST at the files endpoint. Xvfb way: from its start until the page is on its screen and its FFmpeg "
