@@ -21,13 +21,14 @@ from egress_ray.manager.rounds import again_and_again
 
 log = logging.getLogger("egress_ray.manager")
 _LOOK_S = 1.0
-# How often nodes that have come are looked for.
-_NODES_S = 10.0
+# How often nodes that have come are looked for, and how long after that one is started there: a manager that ends again
+# and again leaves none behind.
+_NODES_S = _CALM_S = 10.0
 # A recording that begins has the processor to itself for so long.
 _REFILL_S = 3.0
 _CALL_S = 3.0
-# Ray keeps it for longer, unless it has more of them than CPUs.
-_KEPT_S = 60
+# Ray keeps it for longer where it has not more of them than free CPUs.
+_KEPT_S = 600
 
 
 class Ahead:
@@ -52,7 +53,7 @@ class Ahead:
         self._looked = now
         nodes: list[dict[str, Any]] = await asyncio.to_thread(ray.nodes)
         there = {each["NodeID"]: each for each in nodes if each["Alive"] and each["Resources"].get("CPU", 0) > 0}
-        self._due = {node: self._due.get(node, now) for node in there}
+        self._due = {node: self._due.get(node, now + _CALM_S) for node in there}
         for node in [node for node, due in self._due.items() if due <= now]:
             self._due[node] = float("inf")
             address = f"{there[node]['NodeManagerAddress']}:{there[node]['NodeManagerPort']}"
