@@ -64,11 +64,9 @@ class Ahead:
 
 
 async def _start(raylet: str) -> None:
+    # Without a job: Ray ends those of a job that has ended, as the one has that has deployed us on a cluster.
     request = node_manager_pb2.PrestartWorkersRequest(
-        language=common_pb2.Language.PYTHON,
-        job_id=bytes.fromhex(ray.get_runtime_context().get_job_id()),
-        num_workers=1,
-        keep_alive_duration_secs=_KEPT_S,
+        language=common_pb2.Language.PYTHON, num_workers=1, keep_alive_duration_secs=_KEPT_S
     )
     async with init_grpc_channel(raylet, asynchronous=True) as channel:
         await node_manager_pb2_grpc.NodeManagerServiceStub(channel).PrestartWorkers(request, timeout=_CALL_S)
