@@ -10,7 +10,6 @@ from dataclasses import replace
 from typing import Any
 
 from egress_ray.manager import retention
-from egress_ray.manager.ahead import Ahead
 from egress_ray.manager.driver import Driver
 from egress_ray.manager.nodes import leaving_nodes
 from egress_ray.manager.office import Office
@@ -45,8 +44,7 @@ class Dispatcher:
         store = TaskStore(settings.store_url)
         self._version = code_version(args)
         self._warm = Warm(settings, self._version)
-        vault, ahead = open_vault(settings.secret_key, settings.data_path), Ahead()
-        self._office = Office(settings, store, vault, self._warm, ahead)
+        self._office = Office(settings, store, open_vault(settings.secret_key, settings.data_path), self._warm)
         self._store = store
         self._drivers: dict[Key, Driver] = {}
         self._accepting = True
@@ -62,7 +60,6 @@ class Dispatcher:
             again_and_again(_LEAVING_S, "clear the nodes that will be gone", self._clear_leaving_nodes),
             spools.run(),
             self._keep_warm(),
-            ahead.run(),
         )
         self._sweepers = [loop.create_task(each) for each in works]
         if settings.retention != RetentionSettings():

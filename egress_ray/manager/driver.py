@@ -170,7 +170,6 @@ class Driver:
             end(actor)
             await self._leave_queue()
             return None
-        self._office.ahead.used(node)
         self._entry = claimed
         self._lease_until = time.monotonic() + self._lease.expiry_s
         return actor

@@ -52,7 +52,6 @@ async def _take_over(
         await office.warm.make_way(office.cost(entry.task))
     await asyncio.wait_for(up, _UP_S)
     node = str(await asyncio.wait_for(successor.node_id.remote(), _CALL_S))
-    office.ahead.used(node)
     job = office.job(entry, attempt, standby=True)
     run = asyncio.ensure_future(successor.run.options(name=f"record {entry.task.task_id}").remote(job))
     limit = time.monotonic() + _RECORDS_S

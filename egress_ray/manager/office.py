@@ -14,7 +14,6 @@ import ray
 from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from egress_ray.manager.ahead import Ahead
 from egress_ray.manager.nodes import free_resources, has_room
 from egress_ray.manager.placement import Cost, cost
 from egress_ray.manager.warm import Warm
@@ -45,7 +44,6 @@ class Office:
     store: TaskStore
     vault: Vault
     warm: Warm
-    ahead: Ahead
     starts: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_STARTS_AT_ONCE))
 
     def cost(self, task: Task) -> Cost:

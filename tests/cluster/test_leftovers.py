@@ -22,8 +22,6 @@ _PROFILE = "--user-data-dir="
 def test_ten_pages_one_after_the_other_leave_no_process_no_profile_and_no_memory(app: App) -> None:
     with serve_pages() as origin:
         _records(app, f"{origin}/static")
-        # The one that is kept ready for what begins next is there before and after.
-        until(lambda: bool(app.service.processes("ray::IDLE")), 30, lambda: "no process is ready")
         before = _memory(app.service)
         for _ in range(_RECORDINGS - 1):
             _records(app, f"{origin}/static")

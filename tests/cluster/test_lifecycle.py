@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from tests.cluster.service import ENQUEUED_S, App, native, page, until
+from tests.cluster.service import ENQUEUED_S, App, native, page
 from tests.e2e.web_pages import serve_pages
 from tests.oracle.page import serve_page
 
@@ -32,19 +32,6 @@ def test_a_recording_is_started_stopped_and_listed_as_documented(app: App) -> No
     assert [each["task_id"] for each in listed["tasks"]] == [task]
     assert app.service.http.get(f"/egress/v1/{app.name}/tasks/{task}").json()["state"] == "STOPPED"
     assert app.service.http.get(f"/egress/v1/other/tasks/{task}").status_code == 404
-
-
-def test_it_begins_in_a_process_that_was_up_and_another_is_for_the_next(app: App) -> None:
-    def up() -> set[int]:
-        return {process.pid for process in app.service.processes("ray::IDLE")}
-
-    until(lambda: bool(up()), 30, lambda: "no process is ready")
-    before = up()
-    task = app.record(native())
-    assert app.service.recorder(task).pid in before
-    until(lambda: bool(up() - before), 30, lambda: "no other is ready")
-    app.stop(task)
-    app.wait(task, "STOPPED")
 
 
 def test_the_same_start_twice_is_one_task_and_another_body_a_conflict(app: App) -> None:

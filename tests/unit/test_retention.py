@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from egress_ray.folders import task_folder
-from egress_ray.manager.ahead import Ahead
 from egress_ray.manager.office import Office
 from egress_ray.manager.retention import tidy
 from egress_ray.manager.states import Event
@@ -30,7 +29,7 @@ def tidied(data: Path, ended: int, **settings: Any) -> tuple[int, int]:
 
     async def work() -> int:
         store = TaskStore(loaded.store_url)
-        office = Office(loaded, store, open_vault(None, data), Warm(loaded, "1"), Ahead())
+        office = Office(loaded, store, open_vault(None, data), Warm(loaded, "1"))
         now = time.time()
         for n in range(ended):
             key = Key("app", f"t{n}")
