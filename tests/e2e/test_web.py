@@ -121,7 +121,7 @@ def failure(spec: RecordingSpec, config: RecorderConfig = CONFIG) -> RecorderErr
     return caught.value
 
 
-@pytest.mark.paired("long")
+@pytest.mark.alone
 def test_sound_and_picture_stay_together_for_a_minute(tmp_path: Path) -> None:
     with serve_page() as url:
         progress = record(spec(tmp_path, url, "1280x720"), 60)
